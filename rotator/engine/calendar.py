@@ -1,8 +1,8 @@
 """Due times: a pure function of policy, durable history and calendar.
 
-Called by the tick and by `explain` to fill the ledger's indexed column `next_due_at`, and by settings to judge a policy.
-Must never read a clock, draw a random number or keep anything between calls: the same inputs give the same answer
-before and after a restart. Freezes, pauses and brakes are not here; they hold a step, they do not move a due time.
+Called by the tick and by `explain` to fill the ledger's indexed column `next_due_at`, and by settings to judge a
+policy. Must never read a clock, draw a random number or keep anything between calls: the same inputs give the same
+answer before and after a restart. Freezes, pauses and brakes are not here: they hold a step and move no due time.
 
 Times are whole milliseconds since the epoch. The rules at clock changes:
 
@@ -20,7 +20,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,7 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 DAY_MINUTES: Final = 24 * 60
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Where cron is sampled to learn how often it fires: a leap year and what follows, so that 29 February is met.
 _SAMPLE_FROM: Final = datetime(2028, 1, 1)  # noqa: DTZ001 - a wall-clock time without a zone is what cron counts in
 _SAMPLE_FIRINGS: Final = 400
@@ -246,7 +247,7 @@ def _offset(moment: Millis, zone: ZoneInfo) -> Millis:
 
 
 def _showings(wall: datetime, zone: ZoneInfo) -> list[Millis]:
-    """The moments at which the zone's clock shows `wall`, in order: one, two in a repeated hour, none in a missing one."""
+    """The moments at which the zone's clock shows `wall`: one, two (in order) in a repeated hour, none in a missing."""
     both = {_since_epoch(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1)}
     return sorted(moment for moment in both if _wall(moment, zone).replace(tzinfo=None) == wall)
 
@@ -276,8 +277,8 @@ def _moments(window: Window, zone: ZoneInfo, day: date) -> list[Millis]:
     """Every moment around `day` at which the window can turn open: its start is shown, or the clock leaps into it."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall-clock time
     moments = _showings(midnight + timedelta(minutes=window.start), zone)
-    edges = [_since_epoch(midnight.replace(tzinfo=timezone.utc)) + hours * HOUR for hours in range(-14, 45, 6)]
-    for before, after in zip(edges, edges[1:], strict=False):
+    edges = [_since_epoch(midnight.replace(tzinfo=UTC)) + hours * HOUR for hours in range(-14, 45, 6)]
+    for before, after in pairwise(edges):
         if _offset(before, zone) != _offset(after, zone):
             moments.append(_change_between(before, after, zone))
     return moments

@@ -8,6 +8,7 @@ and never into the environment that runs it.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -67,12 +68,19 @@ def install(name: str) -> bool:
 
     The stamp is written last: an interrupted installation is started afresh by the next one.
     """
-    if is_installed(name):
-        return False
     folder = environment(name)
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two installations at once would empty each other's folder
+        if is_installed(name):
+            return False
+        _create(name, folder)
+    return True
+
+
+def _create(name: str, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
-    folder.parent.mkdir(exist_ok=True)
     _run([sys.executable, "-m", "venv", str(folder)])
     _run(
         [
@@ -81,7 +89,6 @@ def install(name: str) -> bool:
         ]
     )  # fmt: skip
     (folder / STAMP).write_text(_digest(name) + "\n")
-    return True
 
 
 def _run(command: list[str]) -> None:

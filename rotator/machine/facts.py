@@ -1,0 +1,240 @@
+"""What the ledger knows of one credential: two-sided facts with their clocks.
+
+Changed by `evolve` alone, read by `decide`, `ripe`, `holds`, the display and the ledger's projections. Must never hold a
+value, nor a phase: what is "done" is a fact that a later intent can take away. Facts outlive runs: whatever an abandoned
+run left is simply there when the next one opens.
+
+One law: an intent makes facts uncertain; only an acknowledged done or a look makes them certain; a refusal makes nothing
+certain, it only decides where to go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from rotator.machine.frozen import FrozenMap
+from rotator.machine.ids import ConsumerId, Gen, Handle, Home, Label, Millis, Version
+from rotator.machine.steps import Grade, Intent, OutcomeKind, Place, Step, StepKind
+
+FOREIGN = Gen(-1)
+"""In `current` and `held`: somebody else's value. Never a generation of ours."""
+
+ANYTHING = Gen(-2)
+"""In `held`: we do not know what the consumer holds, not even possibly."""
+
+EMPTY = Gen(0)
+"""In `current` and `held`: nothing."""
+
+
+class State(Enum):
+    """What is known of a placement. One that was never tried has no row."""
+
+    MAYBE = "maybe"  # an intent went out, or certainty was lost
+    INSTALLED = "installed"  # acknowledged
+    ALIVE = "alive"  # verified
+    GONE = "gone"  # a kill or a look says so: not proven
+    LINGERS = "lingers"  # still found after a kill
+    DEAD = "dead"  # proven
+    ACCEPTED = "accepted"  # a person took the risk; may still be alive
+
+
+HERE = frozenset({State.INSTALLED, State.ALIVE})
+"""Surely in place."""
+LIVES = frozenset({State.MAYBE, State.INSTALLED, State.ALIVE, State.LINGERS})
+"""Possibly in place: what a kill is for."""
+OWED = LIVES | {State.GONE}
+"""Not proven dead: a debt, if it is neither current nor the target."""
+
+
+class RunKind(Enum):
+    """One passage."""
+
+    ADOPT = "adopt"
+    ROTATE = "rotate"
+    OVERLAP = "overlap"  # emergency without a wait: the plan's overlap is 0
+    CONTAIN = "contain"  # emergency, the old value is leaked
+    RETIRE = "retire"
+    RECONCILE = "reconcile"
+
+
+class LegName(Enum):
+    """Part of a run with one target."""
+
+    ADOPT = "adopt"
+    REPAIR = "repair"
+    ADVANCE = "advance"
+    RETURN = "return"
+    CONTAIN = "contain"
+    GIVE_UP = "give_up"
+    RETIRE = "retire"
+
+
+class Ending(Enum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    OWED = "owed"
+    ROLLED_BACK = "rolled_back"
+    CONTAINED = "contained"
+    ABANDONED = "abandoned"
+
+
+class Role(Enum):
+    """What a generation is to the run: attempts count by it, not by number (K5)."""
+
+    OLD = "old"
+    CANDIDATE = "candidate"
+    FILLER = "filler"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A generation at a home, and since when we know what we know. All times are instants."""
+
+    state: State
+    acked_at: Millis | None = None
+    alive_at: Millis | None = None
+    gone_at: Millis | None = None
+    grace_until: Millis | None = None
+    """Until then a displaced value may still be accepted though it is dying."""
+    rejections: int = 0
+    first: Millis | None = None
+    last: Millis | None = None
+    grade: Grade | None = None
+    """The weakest control among the rejections counted."""
+    swept: bool = False
+    """Tokens derived from it were ended after the last kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Failures in a row of one kind of step at one place. Patience is out when number and span are (K5)."""
+
+    n: int
+    first: Millis
+    last: Millis
+    not_before: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What attempts are counted by."""
+
+    kind: StepKind
+    place: Place
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A step that was refused, or is out of patience: where to go is decided from it."""
+
+    step: Step
+    outcome: OutcomeKind
+    reason: str
+    read: bool = False
+    """A promote's refusal was followed by a read of current (K7)."""
+
+
+class Topic(Enum):
+    """What a person is asked about. The words for it stand in `reasons`."""
+
+    FOREIGN = "foreign"  # the store's current is somebody else's
+    NO_OLD = "no_old"  # nothing works, and our records do not explain it
+    NO_WAY_BACK = "no_way_back"
+    CANNOT_INSTALL = "cannot_install"  # the target cannot be set again
+    REFUSED = "refused"
+    MISCONFIGURED = "misconfigured"
+    IN_USE = "in_use"
+    NO_ROOM = "no_room"
+    NOT_VERIFIED = "not_verified"  # what serves was not seen alive, nothing is killed (K2)
+    STRANGERS = "strangers"
+    UNPROVEN = "unproven"
+    CANNOT_EMPTY = "cannot_empty"
+    CANNOT_KILL = "cannot_kill"  # nothing to kill it by: no handle, no slot
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Asked and not yet answered. `step` says what it is about; `detail` is a reason code."""
+
+    topic: Topic
+    step: Step | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The open run, or the last one: only what the rungs cannot read from the facts."""
+
+    kind: RunKind
+    legs: tuple[LegName, ...]
+    """The leg that is walked, then those to come."""
+    old: Gen | None = None
+    candidate: Gen | None = None
+    returned_from: LegName | None = None
+    """The leg that turned into a return (K11): only this run's own advance can be gone on with."""
+    way_back: bool = True
+    skipped: frozenset[tuple[ConsumerId, Gen]] = frozenset()
+    repeated: frozenset[tuple[Gen, Home]] = frozenset()
+    """Kills already repeated once after the value was found alive."""
+    listed: frozenset[Home] = frozenset()
+    """Homes whose own labels were listed once more (tidied)."""
+    absent: FrozenMap[tuple[Gen, Home], int] = field(default_factory=FrozenMap)
+    """Settled listings without a generation's handle."""
+    opened_at: Millis = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything known of a credential. `Facts()` is one never heard of."""
+
+    top: Gen = Gen(0)
+    """The highest generation ever numbered."""
+    kept: frozenset[Gen] = frozenset()
+    """Surely retrievable from the store under their own path. A part of `stored`."""
+    stored: frozenset[Gen] = frozenset()
+    """Possibly in the store."""
+    doomed: frozenset[Gen] = frozenset()
+    """With a kill or destroy intent, or named by contain or retire: never a target again."""
+    fillers: frozenset[Gen] = frozenset()
+    current: frozenset[Gen] = frozenset()
+    """What the store's current may be; one member: known. Empty: never read."""
+    version: Version | None = None
+    read_at: Millis | None = None
+    """When current was read in this run; None: not yet."""
+    homes: FrozenMap[Gen, tuple[Home, ...]] = field(default_factory=FrozenMap)
+    labels: FrozenMap[Gen, Label] = field(default_factory=FrozenMap)
+    placements: FrozenMap[tuple[Gen, Home], Placement] = field(default_factory=FrozenMap)
+    held: FrozenMap[ConsumerId, frozenset[Gen]] = field(default_factory=FrozenMap)
+    """What a consumer may hold; a consumer without a row may hold anything."""
+    left_at: FrozenMap[Gen, Millis] = field(default_factory=FrozenMap)
+    """When a generation last left current or a consumer (K1)."""
+    closed_until: FrozenMap[Place, Millis] = field(default_factory=FrozenMap)
+    attempts: FrozenMap[Effort, Attempts] = field(default_factory=FrozenMap)
+    handles: FrozenMap[tuple[Gen, Home], Handle] = field(default_factory=FrozenMap)
+    snapshots: FrozenMap[tuple[Gen, Home], frozenset[Handle]] = field(default_factory=FrozenMap)
+    """Handles at the home before an unlabelled issue of the generation."""
+    listing: FrozenMap[Home, frozenset[Handle]] = field(default_factory=FrozenMap)
+    """The snapshot that the next issue at the home takes with it."""
+    intent: Intent | None = None
+    run: Run | None = None
+    refusal: Refusal | None = None
+    question: Question | None = None
+    ending: Ending | None = None
+
+    def but(self, **changes: Any) -> Facts:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def placed(self, gen: Gen, home: Home) -> Placement | None:
+        """The placement's row, or None for never."""
+        return self.placements.get((gen, home))
+
+    def state(self, gen: Gen, home: Home) -> State | None:
+        """The placement's state, or None for never."""
+        row = self.placements.get((gen, home))
+        return None if row is None else row.state

@@ -1,0 +1,249 @@
+"""Models of what the daemon connects to: itself, stores, endpoints; and of references to values.
+
+Read by the loader; what leaves the room are these frozen models. A value never stands in a configuration, only a
+reference to it: a store's path and field, or a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .values import (
+    Count,
+    Duration,
+    FilePath,
+    Listen,
+    Model,
+    Mount,
+    Name,
+    Names,
+    PositiveDuration,
+    StorePath,
+    Text,
+    Url,
+    is_loopback,
+    refuse,
+)
+
+
+class FileRef(Model):
+    """A value in a file of its own (mode 0600, owned by the daemon's user)."""
+
+    file: FilePath
+    """Full path of the file."""
+
+
+class StoreRef(Model):
+    """A value in a store."""
+
+    store: Name
+    """Which of `stores`."""
+    path: StorePath
+    """Path inside the store's mount."""
+    field: Text
+    """Name of the field that holds the value."""
+
+
+class ValueRef(Model):
+    """Where a value stands: `{store, path, field}` or `{file}`. Never the value itself."""
+
+    store: Name | None = None
+    """Which of `stores`."""
+    path: StorePath | None = None
+    """Path inside the store's mount."""
+    field: Text | None = None
+    """Name of the field that holds the value."""
+    file: FilePath | None = None
+    """Full path of a file (mode 0600, owned by the daemon's user)."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ValueRef:
+        store = (self.store, self.path, self.field)
+        if self.file is not None:
+            if any(part is not None for part in store):
+                raise refuse("CFG-CONFLICT", "a reference is either `{store, path, field}` or `{file}`", at="file")
+        elif any(part is None for part in store):
+            missing = [name for name, part in zip(("store", "path", "field"), store, strict=True) if part is None]
+            raise refuse("CFG-MISSING", f"a reference needs {', '.join(f'`{name}`' for name in missing)} (or `file`)")
+        return self
+
+
+class Daemon(Model):
+    """The daemon itself."""
+
+    ledger: FilePath
+    """The ledger's SQLite file. It holds no value, but a map of handles and principals: keep it private."""
+    fingerprint_key: FileRef
+    """32 bytes for fingerprints, in a file of their own."""
+    socket: FilePath
+    """Unix socket of the local API (made 0600)."""
+    listen: Listen = "127.0.0.1:9464"
+    """Where health and metrics are served."""
+    tick: PositiveDuration = 15_000
+    """How often the daemon asks what is due."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 16
+    """Worker threads: how many runs move at once."""
+    deadline: PositiveDuration = 60_000
+    """The longest that one effect (one step at one place) may take."""
+    landing: Duration = 60_000
+    """Quiet time after a deadline in which a lost request may still land; only afterwards is looked."""
+
+
+class Plugins(Model):
+    """Which plugins may be imported."""
+
+    allow: Names
+    """Names of plugins. Nothing else is imported."""
+
+
+class AppRole(Model):
+    """Login by AppRole."""
+
+    role_id: Text
+    """The role's id (not a secret)."""
+    secret_id: FileRef
+    """File with the secret id."""
+    mount: Mount = "approle"
+    """Where the auth method is mounted."""
+
+
+class VaultAuth(Model):
+    """How the daemon logs in: exactly one of `approle` and `token`."""
+
+    approle: AppRole | None = None
+    """Login by AppRole; renewed and repeated by the daemon."""
+    token: FileRef | None = None
+    """File with a token that somebody else renews."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> VaultAuth:
+        if (self.approle is None) == (self.token is None):
+            raise refuse("CFG-CONFLICT", "say exactly one of `approle` and `token`")
+        return self
+
+
+class VaultStore(Model):
+    """HashiCorp Vault or OpenBao, KV version 2."""
+
+    type: Literal["vault"]
+    url: Url
+    """https://host:port of the server."""
+    ca: FilePath | None = None
+    """Bundle of the authorities that sign the server's certificate; none: the system's."""
+    mount: Mount = "secret"
+    """Mount of the KV version 2 engine."""
+    namespace: StorePath | None = None
+    """Namespace, sent as a header."""
+    auth: VaultAuth
+    """Login."""
+    insecure: bool = False
+    """Allows plain http to another machine. Values then travel in clear."""
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> VaultStore:
+        check_encrypted(self.url, self.insecure)
+        return self
+
+
+class LocalStore(Model):
+    """The embedded store: one encrypted file for each secret."""
+
+    type: Literal["local"]
+    path: FilePath
+    """Directory of the store."""
+    key: FileRef
+    """32 bytes, in a file of their own, not beside the store or the ledger."""
+
+
+Store = Annotated[VaultStore | LocalStore, Field(discriminator="type")]
+STORE_TYPES = ("vault", "local")
+LATER_STORE_TYPES: Mapping[str, str] = {
+    "aws": "AWS Secrets Manager is not in this release: use `vault` or `local`",
+}
+
+
+class Login(Model):
+    """Who the daemon is at an endpoint."""
+
+    principal: Text
+    """Account or client on the platform."""
+    value: ValueRef
+    """Where its secret stands."""
+
+
+class ProbeLimitOverride(Model):
+    """How many refused tries a principal survives."""
+
+    failures: Count
+    per: PositiveDuration
+
+
+class TraitOverrides(Model):
+    """Numbers of the plugin's traits that this installation of the platform sets otherwise. Words stay the plugin's."""
+
+    settle: Duration | None = None
+    """Before this a refusal or an absence means nothing."""
+    old_lives: Duration | None = None
+    """How long the old value lives after the write, where the platform gives it a grace."""
+    live: Count | None = None
+    """Values alive at once per principal."""
+    derived_live: Duration | None = None
+    """How long derived tokens outlive the value."""
+    probe_limit: ProbeLimitOverride | None = None
+    """How many refused tries a principal survives."""
+
+
+class Limits(Model):
+    """What the daemon allows itself at this endpoint."""
+
+    concurrency: Count = 4
+    """Calls at once."""
+    calls: Count = 10
+    """Calls in `per`."""
+    per: PositiveDuration = 1_000
+    """Span in which `calls` calls are allowed."""
+
+
+ConfigValue = str | bool | int
+
+
+class Endpoint(Model):
+    """A connection to one instance of a platform, through a plugin."""
+
+    plugin: Name
+    """Name of the plugin."""
+    pack: Text | None = None
+    """Pack of the declarative plugin: what describes the platform."""
+    config: Mapping[str, ConfigValue] = Field(default_factory=dict)
+    """Settings of the plugin: texts, numbers, yes and no. Never a secret."""
+    origins: Annotated[tuple[Url, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = ()
+    """Further origins that the plugin may call, beside the URLs of `config`."""
+    admin: Login | None = None
+    """The account that changes credentials. It is a credential of tier T0 itself."""
+    readonly: Login | None = None
+    """An account that may only read; used for listings where it is given."""
+    traits: TraitOverrides = TraitOverrides()
+    """Numbers of the plugin's traits that are otherwise here."""
+    limits: Limits = Limits()
+    """What the daemon allows itself here."""
+    insecure: bool = False
+    """Allows plain http to another machine. Values then travel in clear."""
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Endpoint:
+        for name, value in self.config.items():
+            if isinstance(value, str) and value.startswith("http://"):
+                check_encrypted(value, self.insecure, "config", name)
+        for number, origin in enumerate(self.origins):
+            check_encrypted(origin, self.insecure, "origins", number)
+        return self
+
+
+def check_encrypted(url: str, insecure: bool, *at: str | int) -> None:
+    """Plain http only to this machine, or where `insecure: true` says so."""
+    if url.startswith("http://") and not insecure and not is_loopback(url):
+        words = "plain http to another machine: write https, or say `insecure: true` and let values travel in clear"
+        raise refuse("CFG-CONFLICT", words, at=at or ("url",))
