@@ -10,7 +10,7 @@ import dataclasses
 import types
 import typing
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from rotator.machine.frozen import FrozenMap
@@ -57,7 +57,7 @@ def from_plain(kind: type[T] | Any, plain: Any) -> T:
     return typing.cast(T, _read(kind, plain, "$"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     found = []
     for spec in dataclasses.fields(kind):
@@ -66,8 +66,8 @@ def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=None)
-def _hints(kind: type[Any]) -> dict[str, Any]:
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
@@ -133,8 +133,8 @@ def _read_many(origin: Any, args: tuple[Any, ...], plain: Any, path: str) -> Any
 
 def _read_object(kind: type[Any], plain: Any, path: str) -> Any:
     _only(isinstance(plain, dict) and plain.get(_NAME, kind.__name__) == kind.__name__, None, path, kind.__name__)
-    hints, known = _hints(kind), {name for name, _ in _defaults(kind)}
-    extra = set(plain) - known - {_NAME}
+    hints = _hints(typing.cast(Any, kind))
+    extra = set(plain) - set(hints) - {_NAME}
     _only(not extra, None, f"{path}.{min(extra, default='')}", f"a field of {kind.__name__}")
     try:
         return kind(**{name: _read(hints[name], plain[name], f"{path}.{name}") for name in plain if name != _NAME})

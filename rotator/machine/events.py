@@ -17,7 +17,7 @@ from rotator.machine.steps import Found, OutcomeKind, Step
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A run opens over whatever facts there are. `handle`: adopt only, of the value that stands in the store, by home."""
+    """A run opens over whatever facts there are. `handles`, by home: adopt only, of the value that is in the store."""
 
     kind: RunKind
     handles: tuple[tuple[Home, Handle], ...] = ()

@@ -1,11 +1,11 @@
 """What the ledger knows of one credential: two-sided facts with their clocks.
 
-Changed by `evolve` alone, read by `decide`, `ripe`, `holds`, the display and the ledger's projections. Must never hold a
-value, nor a phase: what is "done" is a fact that a later intent can take away. Facts outlive runs: whatever an abandoned
-run left is simply there when the next one opens.
+Changed by `evolve` alone, read by `decide`, `ripe`, `holds`, the display and the ledger's projections. Must never hold
+a value, nor a phase: what is "done" is a fact that a later intent can take away. Facts outlive runs: whatever an
+abandoned run left is simply there when the next one opens.
 
-One law: an intent makes facts uncertain; only an acknowledged done or a look makes them certain; a refusal makes nothing
-certain, it only decides where to go.
+One law: an intent makes facts uncertain; only an acknowledged done or a look makes them certain; a refusal makes
+nothing certain, it only decides where to go.
 """
 
 from __future__ import annotations
@@ -107,36 +107,45 @@ class Placement:
     """The weakest control among the rejections counted."""
     swept: bool = False
     """Tokens derived from it were ended after the last kill."""
+    absent: int = 0
+    """Settled listings in a row without it."""
+    absent_at: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Failures in a row of one kind of step at one place. Patience is out when number and span are (K5)."""
+    """Failures in a row of one effort. Patience is out when number and span are (K5)."""
 
     n: int
     first: Millis
     last: Millis
     not_before: Millis
+    refused: str | None = None
+    """The reason code of a refusal: no patience is needed then."""
+    read: bool = False
+    """A promote's refusal or the end of its patience was followed by a read of current (K7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What attempts are counted by."""
+    """What attempts are counted by: a lost issue's successor goes on with its count, so patience is not endless."""
 
     kind: StepKind
-    place: Place
     role: Role
+    home: Home | None = None
+    consumer: ConsumerId | None = None
+    gen: Gen | None = None
+    """Only where the role is OTHER: debts are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A step that was refused, or is out of patience: where to go is decided from it."""
+    """A step towards the target that was refused, or any that is misconfigured: where to go is decided from it.
+    (A refused kill, proof or push stands in its Attempts: the others are done first.)"""
 
     step: Step
     outcome: OutcomeKind
     reason: str
-    read: bool = False
-    """A promote's refusal was followed by a read of current (K7)."""
 
 
 class Topic(Enum):
@@ -183,16 +192,28 @@ class Run:
     """Kills already repeated once after the value was found alive."""
     listed: frozenset[Home] = frozenset()
     """Homes whose own labels were listed once more (tidied)."""
-    absent: FrozenMap[tuple[Gen, Home], int] = field(default_factory=FrozenMap)
-    """Settled listings without a generation's handle."""
+    overwrite: bool = False
+    """A person said that a foreign current is to be overwritten."""
     opened_at: Millis = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Facts as they were before the open intent: given back when our own transport never connected (UNSENT)."""
+
+    kept: frozenset[Gen]
+    stored: frozenset[Gen]
+    current: frozenset[Gen]
+    held: FrozenMap[ConsumerId, frozenset[Gen]]
+    placements: FrozenMap[tuple[Gen, Home], Placement]
+    listing: FrozenMap[Home, frozenset[Handle]]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Everything known of a credential. `Facts()` is one never heard of."""
 
-    top: Gen = Gen(0)
+    top: Gen = EMPTY
     """The highest generation ever numbered."""
     kept: frozenset[Gen] = frozenset()
     """Surely retrievable from the store under their own path. A part of `stored`."""
@@ -220,7 +241,11 @@ class Facts:
     """Handles at the home before an unlabelled issue of the generation."""
     listing: FrozenMap[Home, frozenset[Handle]] = field(default_factory=FrozenMap)
     """The snapshot that the next issue at the home takes with it."""
+    suspects: FrozenMap[tuple[Gen, Home], frozenset[Handle]] = field(default_factory=FrozenMap)
+    """Handles that may be an unlabelled issue's: a person must name one, or say that none is."""
     intent: Intent | None = None
+    undo: Undo | None = None
+    """What the open intent made uncertain, as it was before."""
     run: Run | None = None
     refusal: Refusal | None = None
     question: Question | None = None

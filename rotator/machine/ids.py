@@ -1,6 +1,6 @@
 """The names of things: instants, generations, homes, handles. Imported by every room.
 
-Must never hold a value of a credential. Whatever identifies something outside (endpoints, principals, consumers, labels,
+Must never hold a value of a credential. What identifies something outside (endpoints, principals, consumers, labels,
 handles, versions) is plain text, as the platform or the configuration spells it.
 """
 

@@ -79,6 +79,11 @@ class Authority:
         return self.origin is Origin.ISSUED
 
     @property
+    def labelled(self) -> bool:
+        """Whether its values carry our label."""
+        return self.seen is Seen.LABEL
+
+    @property
     def alternating(self) -> bool:
         """Whether two principals take turns."""
         return len(self.principals) > 1
@@ -98,7 +103,7 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Every span that the machine counts with, in milliseconds; from policy and traits (the longest of the endpoints)."""
+    """Every span that the machine counts with, in milliseconds; from policy and traits (the longest of any)."""
 
     settle: Millis = 0
     derived_life: Millis = 0

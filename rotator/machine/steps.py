@@ -80,7 +80,7 @@ class PlaceKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a step has its effect: what stays closed until the effect can no longer land, and what attempts count by."""
+    """Where a step has its effect: it stays closed until the effect can no longer land."""
 
     kind: PlaceKind
     home: Home | None = None
@@ -143,7 +143,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class CurrentIs:
-    """The store's current. `gen` is ours by fingerprint; None with `foreign` is somebody else's, without it: nothing."""
+    """The store's current: `gen` is ours by fingerprint; None: somebody else's if `foreign`, else nothing."""
 
     gen: Gen | None
     version: Version | None

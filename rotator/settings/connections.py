@@ -7,7 +7,7 @@ reference to it: a store's path and field, or a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -24,6 +24,7 @@ from .values import (
     StorePath,
     Text,
     Url,
+    as_tuple,
     is_loopback,
     refuse,
 )
@@ -34,17 +35,6 @@ class FileRef(Model):
 
     file: FilePath
     """Full path of the file."""
-
-
-class StoreRef(Model):
-    """A value in a store."""
-
-    store: Name
-    """Which of `stores`."""
-    path: StorePath
-    """Path inside the store's mount."""
-    field: Text
-    """Name of the field that holds the value."""
 
 
 class ValueRef(Model):
@@ -207,7 +197,13 @@ class Limits(Model):
     """Span in which `calls` calls are allowed."""
 
 
-ConfigValue = str | bool | int
+def _config_value(value: Any) -> Any:
+    if isinstance(value, str | bool | int):
+        return value
+    raise refuse("CFG-WRONG-TYPE", "a text, a whole number, true or false belongs here")
+
+
+ConfigValue = Annotated[str | bool | int, BeforeValidator(_config_value)]
 
 
 class Endpoint(Model):
@@ -219,7 +215,7 @@ class Endpoint(Model):
     """Pack of the declarative plugin: what describes the platform."""
     config: Mapping[str, ConfigValue] = Field(default_factory=dict)
     """Settings of the plugin: texts, numbers, yes and no. Never a secret."""
-    origins: Annotated[tuple[Url, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = ()
+    origins: Annotated[tuple[Url, ...], BeforeValidator(as_tuple)] = ()
     """Further origins that the plugin may call, beside the URLs of `config`."""
     admin: Login | None = None
     """The account that changes credentials. It is a credential of tier T0 itself."""

@@ -18,13 +18,13 @@ MASK: Final = "***"
 WIDEST: Final = 160
 
 # Keys of ours whose values are names, words, spans and paths. What is not in here is not shown.
-_HARMLESS: Final = frozenset(
+_HARMLESS: Final = frozenset(  # one paragraph reads better than sixty lines
     """
     apiVersion installation ledger socket listen tick workers deadline landing allow type url ca mount namespace role_id
     file path in plugin pack principal principals store field insecure concurrency calls per failures live settle
     old_lives derived_live every cron zone from to missed jitter min_age overlap attempts span fresh times over grade
     history by reason until owner purpose workflows expires tier policy endpoint kind scopes handle fields origins
-    """.split()
+    """.split()  # noqa: SIM905
 )
 _HIDDEN_NAMES: Final = re.compile(
     r"(?i)pass(word|wd|phrase)?$|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential$|^key$|^pin$|^value$"

@@ -24,6 +24,7 @@ from .values import (
     PositiveDuration,
     StorePath,
     Text,
+    as_tuple,
     refuse,
 )
 
@@ -130,8 +131,9 @@ class Policy(Model):
             every=self.every,
             cron=self.cron,
             zone=self.zone,
-            window=window
-            and calendar.Window(window.start, window.end, window.zone or self.zone, window.missed or self.missed),
+            window=None
+            if window is None
+            else calendar.Window(window.start, window.end, window.zone or self.zone, window.missed or self.missed),
             jitter=self.jitter,
             missed=self.missed or "next",
             min_age=self.min_age,
@@ -243,13 +245,11 @@ class Credential(Model):
     """Labels of your own, for selectors (`team: itsm`)."""
     authority: Authority | None = None
     """Where the value is accepted or refused."""
-    authorities: Annotated[
-        tuple[Authority, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-    ] = ()
+    authorities: Annotated[tuple[Authority, ...], BeforeValidator(as_tuple)] = ()
     """The same, where one value is accepted at several."""
     store: StorePlace
     """Where the value lives."""
-    consumers: Annotated[tuple[Consumer, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = ()
+    consumers: Annotated[tuple[Consumer, ...], BeforeValidator(as_tuple)] = ()
     """Where the value must be installed to be used."""
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ class Configuration(Model):
     api_version: Literal["rotator/v1"] = Field(alias="apiVersion")
     """Version of this language."""
     installation: Installation
-    """Name of this ledger: 1 to 12 of a-z, 0-9 and -. It stands in store paths, policies and labels: do not change it."""
+    """Name of this ledger: 1 to 12 of a-z, 0-9 and -. It stands in store paths and labels: never change it."""
     daemon: Daemon
     """The daemon itself."""
     plugins: Plugins | None = None
@@ -55,7 +55,7 @@ def to_json(configuration: Configuration) -> str:
 
 
 def from_json(text: str) -> Configuration:
-    """What `to_json` wrote, as the same configuration. Raises pydantic.ValidationError when the language has changed."""
+    """What `to_json` wrote, as the same configuration. Raises pydantic.ValidationError when the language changed."""
     return Configuration.model_validate(json.loads(text))
 
 

@@ -22,6 +22,7 @@ CODES: Final[Mapping[str, str]] = {
     "CFG-CONFLICT": "Two keys that exclude or need each other.",
     "CFG-DUPLICATE-ID": "The same id or key stands in two places.",
     "CFG-EMPTY": "There is nothing in it: no file, an empty file, or an empty text or section.",
+    "CFG-EXPIRY-NEAR": "The credential expires before its next rotation, or has expired (a warning).",
     "CFG-MISSING": "A key that is needed is not there.",
     "CFG-NO-EXPIRY": "The credential has no expiry.",
     "CFG-NO-OWNER": "The credential has no owner.",
@@ -47,7 +48,8 @@ class Problem:
     """One thing that is wrong. `line` and `column` count from 1; 0 means that no place is known.
 
     `where` is the way to it in words (`credentials.orders.policy`), `suggestion` the one word or line to write
-    instead, `excerpt` the masked source line and `caret` the column of the caret in it (from 1).
+    instead, `excerpt` the masked source line and `caret` the column of the caret in it (from 1). A `warning` is told
+    and refuses nothing (an expiry that comes near must not keep the daemon from starting).
     """
 
     code: str
@@ -59,6 +61,7 @@ class Problem:
     suggestion: str = ""
     excerpt: str = ""
     caret: int = 0
+    warning: bool = False
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
@@ -72,6 +75,7 @@ class Problem:
     def in_words(self) -> str:
         """Several lines for a terminal: place, message and code; the source line with a caret; the suggestion."""
         where = f"{self.where}: " if self.where else ""
+        where = f"warning: {where}" if self.warning else where
         lines = [f"{self.place}: {where}{self.message} [{self.code}]".removeprefix(": ")]
         if self.excerpt:
             number = str(self.line)
@@ -91,6 +95,7 @@ class Problem:
             "line": self.line,
             "column": self.column,
             "suggestion": self.suggestion,
+            "severity": "warning" if self.warning else "error",
         }
 
 

@@ -29,14 +29,13 @@ class Model(BaseModel):
         frozen=True,
         strict=True,
         hide_input_in_errors=True,
-        populate_by_name=True,
         use_attribute_docstrings=True,
     )
 
 
 def refuse(code: str, message: str, **at: Any) -> PydanticCustomError:
     """An error of ours inside Pydantic: a code of the catalogue, words, and `at` the key below that is meant."""
-    return PydanticCustomError(code, "{words}", {"words": message, **at})  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{words}", {"words": message, **at})
 
 
 def parse_duration(text: str) -> int:
@@ -192,7 +191,8 @@ def is_loopback(url: str) -> bool:
     return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
-def _sequence(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """A list of YAML as the tuple that a frozen model keeps; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -220,5 +220,5 @@ Mount = Annotated[str, BeforeValidator(_mount), _TEXT]
 FilePath = Annotated[str, BeforeValidator(_absolute), _TEXT]
 Listen = Annotated[str, BeforeValidator(_listen), _TEXT]
 Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_sequence)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(as_tuple)]
 Count = Annotated[int, Field(ge=1)]

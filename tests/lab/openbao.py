@@ -130,6 +130,8 @@ class OpenBaoRaft(OpenBao):
         listener = "tls_disable = true"
         if tls is not None:
             listener = f'tls_cert_file = "{tls.certificate}"\n  tls_key_file = "{tls.key}"'
+        # Without cluster_address the node listens on port + 1, whatever cluster_addr tells the others.
+        cluster = f'cluster_address = "127.0.0.1:{self.cluster_port}"'
         join = ""
         if self.leader is not None:
             trust = f'leader_ca_cert_file = "{self.leader.ca}"' if self.leader.ca else ""
@@ -139,9 +141,10 @@ class OpenBaoRaft(OpenBao):
   path = "{folder / "data"}"
   node_id = "{self.node}"
   performance_multiplier = "1"
+  autopilot_reconcile_interval = "500ms"
   {join}
 }}""",
-            f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n  {listener}\n}}',
+            f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n  {cluster}\n  {listener}\n}}',
             f'api_addr = "{self.url}"\ncluster_addr = "https://127.0.0.1:{self.cluster_port}"',
         ]
         if not self._standby_reads:
@@ -161,13 +164,20 @@ class OpenBaoRaft(OpenBao):
             # The new node finds the leader by itself (retry_join), and the static seal opens what it is sent.
             self.token, self._unseal_key = self.leader.token, self.leader._unseal_key
             self.process.conceal = (self.token, self._unseal_key)
-            self._wait_health(200, 429, timeout_s=60)
+            self.process.wait_ready(self._open_or_nudge, 60)
             return
         if self.health() == 501:
             self._initialize()
         elif self.seal_kind == "shamir":
             self.unseal()
         self._wait_open()
+
+    def _open_or_nudge(self) -> bool:
+        # A joined node looks for what unseals it every 5 s only, unless asked.
+        if self.health() in {200, 429}:
+            return True
+        wire.call("PUT", f"{self.url}/v1/sys/unseal", {"key": self._unseal_key}, ca=self.ca)
+        return False
 
     def start_sealed(self) -> None:
         """Start the process and wait for its first answer only, whatever its state (static seal: it unseals itself)."""
@@ -247,6 +257,10 @@ class OpenBaoCluster:
             first = OpenBaoRaft(tls=self._tls, node="n1", standby_reads=self._standby_reads)
             self.nodes.append(first)
             first.start()
+            # As it comes, a new node must be healthy for 10 s before it may vote.
+            first.admin.ask(
+                "POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "500ms"}
+            )
             second = OpenBaoRaft(tls=self._tls, node="n2", leader=first, standby_reads=self._standby_reads)
             self.nodes.append(second)
         for node in self.nodes:

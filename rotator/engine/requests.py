@@ -1,0 +1,145 @@
+"""What a person or a program may ask of the daemon: the seam between the local API (`daemon.api`) and the engine.
+
+`Service` in `engine.service` implements it. Answers are JSON-able data (`Json`), built of references and reason codes,
+never a value; instants are RFC 3339 text in UTC, spans are seconds. A refused request raises `RequestRefused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = Mapping[str, Any]
+
+
+class RequestRefused(Exception):
+    """The request was not carried out. `code` is a string code of the runbook, `exit` the command line's exit code."""
+
+    def __init__(self, code: str, message: str, *, exit: int, hint: str = "", run: str = "") -> None:  # noqa: A002
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.exit = exit
+        self.hint = hint
+        self.run = run
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which credentials: ids, or labels that all must hold, or a workflow, or all; exactly one way."""
+
+    ids: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    workflow: str = ""
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: `actor` from the peer's uid on the local socket (`uid:1000 (name)`), never from the request."""
+
+    actor: str
+
+
+class Requests(Protocol):
+    """Every request, by the command that makes it. See `docs/api.md` for the shapes."""
+
+    def status(self) -> Json:
+        """One screen: {installation, version, now, observe, paused, counts: {managed, adopted, due, overdue, open_runs,
+        waiting, debts}, next: [{credential, due, why}], waiting: [run...], debts: [debt...]}."""
+        ...
+
+    def credentials(self, selection: Selection) -> Json:
+        """{items: [{id, owner, purpose, workflows, tier, expires, policy, managed, adopted, due, why, open_run,
+        current, debts}]}."""
+        ...
+
+    def explain(self, credential: str) -> Json:
+        """Why it is due or not, what holds it, next time, the steps to come: {id, verdict, checks: [{code, says, ok}],
+        due, held, display, progress: {holds, all}, steps: [{kind, says, gen, home, consumer}], generations: [{gen,
+        label, homes: [{home, state, since, grade}], current, kept, doomed, fingerprint}], question}."""
+        ...
+
+    def plan(self, selection: Selection, kind: str) -> Json:
+        """A dry run with read-only probes: {items: [{credential, kind, digest, steps: [{n, leg, rung, kind, says}],
+        exposure: [text], irreversible: [text], findings: [{code, says}], refused: {code, says} | null}]}."""
+        ...
+
+    def adopt(self, caller: Caller, ids: Sequence[str], *, source: str, reason: str) -> Json:
+        """Open an adopt run for each. `source`: path of a 0600 file with a first value, or empty. {runs: [run]}."""
+        ...
+
+    def deposit(self, caller: Caller, endpoint: str, *, source: str, replace: bool, reason: str) -> Json:
+        """Take an endpoint's admin value from a 0600 file into its store. {endpoint, store, path, field}."""
+        ...
+
+    def rotate(self, caller: Caller, selection: Selection, *, reason: str, ticket: str) -> Json:
+        """Open rotate runs now. {campaign, runs: [run], refused: [{credential, code, says}]}."""
+        ...
+
+    def emergency(self, caller: Caller, selection: Selection, *, mode: str, reason: str, ticket: str) -> Json:
+        """`mode`: overlap or contain. An open run of the credential is told to contain now. As `rotate`."""
+        ...
+
+    def retire(self, caller: Caller, workflow: str, *, apply: bool, reason: str, ticket: str) -> Json:
+        """`apply` false: {workflow, retire: [credential], shared: [{credential, workflows}]}; true: as `rotate`."""
+        ...
+
+    def certificate(self, campaign: str) -> Json:
+        """{campaign, kind, workflow, opened, ended, complete, credentials: [{id, ending, values: [{gen, fingerprint,
+        label, homes: [{home, state, proofs: [{at, refusal, grade, control}]}]}]}]}."""
+        ...
+
+    def verify(self, selection: Selection) -> Json:
+        """Probe what serves, change nothing. {items: [{credential, ok, homes: [{home, answer, reason}]}]}."""
+        ...
+
+    def runs(self, *, credential: str, open_only: bool, limit: int) -> Json:
+        """{items: [run]}; run = {id, credential, kind, actor, reason, campaign, opened, ended, ending, display,
+        progress: {holds, all}, wake, held, question: {topic, says, known, unknown, answers: [{answer, command}]} | null,
+        debts: [debt]}."""
+        ...
+
+    def run(self, run: str) -> Json:
+        """One run."""
+        ...
+
+    def events(self, run: str, after: int, wait: float) -> Json:
+        """Journal rows after a sequence, waiting up to `wait` seconds for the first: {items: [{sequence, at, actor,
+        event, says, display, observed}], ended, ending, exit}. `exit`: the exit code once ended or waiting."""
+        ...
+
+    def answer(self, caller: Caller, run: str, answer: str, *, about: Mapping[str, str], reason: str) -> Json:
+        """A person's answer; `about`: gen, home, consumer, handle as far as the answer needs them. The run."""
+        ...
+
+    def back(self, caller: Caller, run: str, *, reason: str) -> Json:
+        """Go back, at any moment before the first kill. The run."""
+        ...
+
+    def debts(self, credential: str) -> Json:
+        """{items: [{credential, gen, home, state, since, label, handle, fingerprint}]}."""
+        ...
+
+    def pause(self, caller: Caller, selection: Selection, *, reason: str, until: str) -> Json: ...
+    def resume(self, caller: Caller, selection: Selection, *, reason: str) -> Json: ...
+    def reload(self, caller: Caller) -> Json:
+        """Read the configuration anew, or keep the old one whole. {changed: bool, added, changed_ids, unmanaged}."""
+        ...
+
+    def plugins(self) -> Json:
+        """{items: [{plugin, version, digest, endpoints, kinds: [{kind, title, traits}]}]}."""
+        ...
+
+    def attempt(self, endpoint: str) -> Json:
+        """`plugins try`: the endpoint's reads against the real thing. {endpoint, steps: [{ability, ok, says}]}."""
+        ...
+
+    def metrics(self) -> str:
+        """Prometheus text."""
+        ...
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether work can be done, and the reason code if not."""
+        ...
