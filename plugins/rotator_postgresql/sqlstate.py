@@ -1,7 +1,7 @@
 """What a SQLSTATE means to us: one table for a login, one for a statement that writes.
 
-Read by `calls`; data and two look-ups, no I/O. The codes are those of PostgreSQL's appendix A. Server messages are never
-read: they are translated by the server's `lc_messages` and may repeat what was sent.
+Read by `calls`; data and two look-ups, no I/O. The codes are those of PostgreSQL's appendix A. Server messages are
+never read: they are translated by the server's `lc_messages` and may repeat what was sent.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Session:
         while True:
             kind, body = self._message()
             if kind == b"D":
-                rows.append(tuple(_columns(body)))
+                rows.append(self._row(body))
             elif kind == b"E":
                 refusal = self._refused(body)
                 if refusal.fatal:
@@ -167,6 +167,12 @@ class Session:
             return self._stopped("unrecognised_answer")
         return Stopped(self.stage, "server_error", code=code, fatal=fatal, asked=self.asked)
 
+    def _row(self, body: bytes) -> Row:
+        try:
+            return tuple(_columns(body))
+        except (struct.error, UnicodeDecodeError):
+            raise self._stopped("unrecognised_answer") from None
+
     def _send(self, kind: bytes, payload: bytes) -> None:
         with self._mapped():
             self.sock.settimeout(self._left())
@@ -205,13 +211,23 @@ class Session:
             raise self._stopped("connection_lost") from None
 
 
+def is_name(user: str) -> bool:
+    """Whether the server can hold exactly this name as a role."""
+    try:
+        return 0 < len(user.encode()) <= NAME_BYTES and "\0" not in user
+    except UnicodeEncodeError:
+        return False
+
+
 # ---- making the connection -----------------------------------------------------------------------------------------
 
 
 def connect(config: Config, user: str, value: Secret, remaining: Callable[[], float]) -> Session:
     """A new connection, logged in as `user` with `value`. Raises Stopped; nothing stays open then."""
-    if not user or "\0" in user or len(user.encode("utf-8", "replace")) > NAME_BYTES or not scram.storable(value):
-        raise Stopped(Stage.CONNECT, "not_a_login")
+    if not is_name(user):
+        raise Stopped(Stage.CONNECT, "not_a_role_name")
+    if not scram.storable(value):
+        raise Stopped(Stage.CONNECT, "not_a_password")
     session = Session(_tcp(config, remaining), remaining)
     try:
         _secure(session, config)
@@ -228,15 +244,15 @@ def _tcp(config: Config, remaining: Callable[[], float]) -> socket.socket:
         found = socket.getaddrinfo(config.hostaddr or config.host, config.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise Stopped(Stage.CONNECT, "unreachable") from None
-    addresses = list(dict.fromkeys(entry[4][:2] for entry in found))
-    if any(_refused_address(str(address[0])) for address in addresses):
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if any(_refused_address(address) for address in addresses):
         raise Stopped(Stage.CONNECT, "address_refused")
     for place, address in enumerate(addresses):
         left = remaining() / (len(addresses) - place)
         if left <= 0:
             raise Stopped(Stage.CONNECT, "deadline")
         with contextlib.suppress(OSError):
-            return socket.create_connection(address, timeout=max(left, SHORTEST))
+            return socket.create_connection((address, config.port), timeout=max(left, SHORTEST))
     raise Stopped(Stage.CONNECT, "deadline" if remaining() <= 0 else "unreachable")
 
 
@@ -298,7 +314,7 @@ def _columns(body: bytes) -> Iterator[str | None]:
     for _ in range(int.from_bytes(body[:2], "big")):
         (length,) = struct.unpack_from("!i", body, place)
         place += 4
-        yield None if length < 0 else body[place : place + length].decode("utf-8", "replace")
+        yield None if length < 0 else body[place : place + length].decode()
         place += max(length, 0)
 
 

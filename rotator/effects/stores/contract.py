@@ -63,10 +63,13 @@ class ForeignError(Exception):
 
 
 class Store(Protocol):
-    """One configured store. Thread-safe; every call has a deadline and no call is repeated by a lower layer if it writes."""
+    """One configured store. Thread-safe; every call has a deadline.
+
+    A lower layer repeats no write, except the same compare-and-set or destroy after a lost answer, once, to find out.
+    """
 
     def check(self, slot: Slot) -> tuple[str, ...]:
-        """Findings (slugs of `docs/runbook.md`) that make the store unfit for this slot; reads only. Raises as all do."""
+        """Findings (slugs of `reasons.REASONS`) that make the store unfit for this slot; reads only. Raises as all do."""
         ...
 
     def current(self, slot: Slot) -> Current:
@@ -85,7 +88,7 @@ class Store(Protocol):
         ...
 
     def stage_current(self, slot: Slot, generation: int) -> None:
-        """Keep what current holds now under `generation`; done again is done. Refused("not_found"): no current value."""
+        """Keep what current holds now under `generation`; again is done. Refused("not_found"): no current value."""
         ...
 
     def promote(self, slot: Slot, generation: int, fields: Mapping[str, str], expected: Version) -> Promoted:

@@ -211,7 +211,7 @@ class KeyValueStore:
             raise Refused("not_finalized")
         shelf.drop(path)
 
-    # ---- values and marks that enter -----------------------------------------------------------------------------------
+    # ---- values and marks that enter ---------------------------------------------------------------------------------
 
     def deposit(self, path: str, name: str, value: Secret, fields: Mapping[str, str], *, replace: bool) -> Version:
         """See the contract."""

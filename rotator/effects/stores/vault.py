@@ -90,7 +90,7 @@ def _require_address(config: VaultConfig) -> None:
         url = urlsplit(config.url)
         host, _ = url.hostname, url.port
     except ValueError:
-        host = None
+        url, host = urlsplit(""), None
     if not host or url.scheme not in {"http", "https"} or url.username or url.query or url.fragment:
         raise Misconfigured("store_url")
     try:

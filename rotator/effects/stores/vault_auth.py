@@ -154,7 +154,7 @@ class Tokens:
     # ---- keeping it --------------------------------------------------------------------------------------------------
 
     def _renew(self, call: Call, held: _Held) -> _Held:
-        """The token with a longer lease, or a new one when this cannot be had; in trouble the old one while it lives."""
+        """The token with a longer lease, or a new one if that cannot be had; in trouble the old one while it lives."""
         if isinstance(self._auth, TokenFile) and not _file(self._auth.path).matches(held.token):
             return self._enter(call)
         now = self._wire.clock.monotonic()

@@ -57,7 +57,7 @@ def findings(shelf: VaultShelf, mount: str, places: Places, slot: Slot, min_rete
 def missing(shelf: VaultShelf, mount: str, places: Places, slot: Slot) -> tuple[str, ...]:
     """The capabilities that the token lacks, as "update secret/destroy/app/db"."""
     stage = places.stage(slot, 1)
-    needed = {f"{mount}/{kind}/{slot.path}": caps for kind, caps in _SECRET}
+    needed: dict[str, tuple[str, ...]] = {f"{mount}/{kind}/{slot.path}": caps for kind, caps in _SECRET}
     needed |= {f"{mount}/{kind}/{path}": caps for kind, caps in _OWN for path in (stage, places.mark)}
     needed |= {f"{mount}/metadata/{stage}": _OWN_METADATA, f"{mount}/metadata/{places.sync}": ("create", "update")}
     needed |= {f"{mount}/metadata/{places.stages(slot)}/": ("list",)}

@@ -27,7 +27,7 @@ _FALSE_REFUSAL_WAIT_S: Final = 0.05
 
 
 class Authorised(Exchange):
-    """An exchange with the store's token. A 403 with a dead token was surely not carried out: once more with a new one."""
+    """An exchange with the store's token. A 403 with a dead token was surely not carried out: once more, with another."""
 
     def __init__(self, session: requests.Session, wire: Wire, call: Call, tokens: Tokens, *, writing: bool) -> None:
         super().__init__(session, wire, call, "", writing=writing)
@@ -156,7 +156,8 @@ class VaultShelf:
             if lost is None:
                 raise
             raise OutcomeUnknown(error.reason, status=error.status) from None
-        if newest is None or newest.version == cas:
+        standing = 0 if newest is None else newest.version
+        if standing == cas:
             return None
         if lost is None:
             return 0

@@ -1,0 +1,51 @@
+# Every target works on a fresh machine with Python 3.11 and glibc Linux, as root or as a plain user.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+.PHONY: install lab test check demo kills soak model model-mutants bench clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The real servers of the tests and the demo, each in an environment of its own.
+lab: install
+	@$(BIN)/python -m tests.lab.install
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy rotator plugins tests/lab
+	$(BIN)/lint-imports
+
+test: lab check
+	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+
+demo: lab
+	@$(BIN)/python -m tests.lab.demo $(ARGS)
+
+kills: lab
+	@$(BIN)/python -m tests.crash.kills $(ARGS)
+
+soak: lab
+	@$(BIN)/python -m tests.lab.soak $(ARGS)
+
+model: install
+	@$(BIN)/python -m tests.model $(ARGS)
+
+model-mutants: install
+	@$(BIN)/python -m tests.model.mutants $(ARGS)
+
+bench: install
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .lab
