@@ -41,7 +41,7 @@ REASONS: Final = {
     "tls_required": "`sslmode: disable` is for loopback only; elsewhere say `insecure: true` too.",
 }
 
-plugin: Final = Plugin[Config](
+plugin: Final[Plugin[Config]] = Plugin(
     name="postgresql",
     version="1.0.0",
     config=Config,

@@ -116,8 +116,10 @@ def probe(at: Endpoint[Config], request: ProbeRequest) -> Probed:
         at.closing.callback(session.close)
         rows = session.query(b"select session_user")
     except Stopped as stop:
-        if stop.stage is Stage.LOGIN and stop.code == sqlstate.PASSWORD_REFUSED and stop.asked:
-            return Rejected(reason="password_refused")
+        if stop.code == sqlstate.PASSWORD_REFUSED:
+            # Before our answer it cannot be about the value: then a proxy made it up.
+            about_value = stop.stage is Stage.LOGIN and stop.asked
+            return Rejected(reason="password_refused") if about_value else Inconclusive(reason="unrecognised_answer")
         return Inconclusive(reason=sqlstate.of_login(stop.code).slug if stop.code else stop.reason)
     if len(rows) != 1 or not rows[0][0]:
         return Inconclusive(reason="unrecognised_answer")

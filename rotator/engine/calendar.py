@@ -27,7 +27,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-Millis = int
+from rotator.machine.ids import Millis
+
 Missed = Literal["next", "now"]
 
 SECOND: Final = 1_000

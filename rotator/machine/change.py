@@ -60,9 +60,7 @@ def learn_handle(facts: Facts, gen: Gen, home: Home, handle: Handle | None) -> F
     """The platform's id of the value at a home, if it told one."""
     if handle is None:
         return facts
-    return facts.but(
-        handles=facts.handles.put((gen, home), handle), suspects=facts.suspects.drop((gen, home))
-    )
+    return facts.but(handles=facts.handles.put((gen, home), handle), suspects=facts.suspects.drop((gen, home)))
 
 
 def failed_once(plan: Plan, facts: Facts, step: Step, at: Millis, not_before: Millis | None) -> Facts:

@@ -34,6 +34,8 @@ class Intended:
     label: Label | None = None
     handle: Handle | None = None
     expected_version: Version | None = None
+    before: Step | None = None
+    """The kill that this verify precedes (Do.before): once it is answered, nothing holds that kill."""
 
 
 @dataclass(frozen=True, slots=True)

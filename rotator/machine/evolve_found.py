@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rotator.machine.change import alone_in_slot, learn_handle, make_gone, put, unseen_dead, with_run
-from rotator.machine.facts import EMPTY, FOREIGN, LIVES, OWED, Effort, Facts, Placement, Role, State
+from rotator.machine.facts import EMPTY, FOREIGN, LIVES, OWED, Effort, Facts, Placement, State
 from rotator.machine.ids import Gen, Handle, Home, Millis
 from rotator.machine.plan import Plan
-from rotator.machine.reading import at_home, displaces, effort_of, probeable, role_of, run_of, target_of
+from rotator.machine.reading import at_home, displaces, probeable, role_of, run_of, target_of
+from rotator.machine.ripe import death_is_settled
 from rotator.machine.steps import CurrentIs, Grade, Listed, Staged, Step, StepKind
 
 NOTHING: frozenset[Gen] = frozenset({EMPTY})
@@ -39,7 +40,9 @@ def current_is(facts: Facts, step: Step, what: CurrentIs, at: Millis) -> Facts:
 def staged(plan: Plan, facts: Facts, gen: Gen, what: Staged, at: Millis) -> Facts:
     """Whether a stage is there. An issue whose value is staged was done."""
     if not what.present:
-        return facts.but(stored=facts.stored - {gen}, kept=facts.kept - {gen})
+        facts = facts.but(stored=facts.stored - {gen}, kept=facts.kept - {gen})
+        lost = any(_cannot_be_found(plan, facts, gen, home) for home in facts.homes.get(gen, ()))
+        return facts.but(doomed=facts.doomed | {gen}) if lost else facts
     facts = facts.but(kept=facts.kept | {gen}, stored=facts.stored | {gen})
     role = role_of(facts, gen)
     for home in facts.homes.get(gen, ()):
@@ -51,6 +54,19 @@ def staged(plan: Plan, facts: Facts, gen: Gen, what: Staged, at: Millis) -> Fact
             facts = installed(plan, facts, gen, home, what.handle, at)
         facts = facts.but(attempts=facts.attempts.drop(Effort(StepKind.ISSUE, role, home)))
     return facts.but(attempts=facts.attempts.drop(Effort(StepKind.STAGE, role)))
+
+
+def _cannot_be_found(plan: Plan, facts: Facts, gen: Gen, home: Home) -> bool:
+    """An issue that may have been done, whose value nobody has and no list shows: it can never be a target."""
+    authority = plan.authority(home)
+    if authority is None or not authority.issued or authority.finds:
+        return False
+    return facts.state(gen, home) is State.MAYBE
+
+
+def lost_value(facts: Facts, gen: Gen) -> Facts:
+    """A value that was made and that nobody has can never be a target: the next issue is a new generation."""
+    return facts if gen in facts.stored or gen in facts.kept else facts.but(doomed=facts.doomed | {gen})
 
 
 def installed(plan: Plan, facts: Facts, gen: Gen, home: Home, handle: Handle | None, at: Millis) -> Facts:
@@ -70,19 +86,9 @@ def verified(plan: Plan, facts: Facts, gen: Gen, home: Home, row: Placement, at:
         return facts
     for other, gone in tuple(at_home(facts, home, gen)):
         untried = not probeable(facts, other) and other not in facts.stored and other not in facts.fillers
-        if untried and gone.state is State.GONE and at >= (gone.gone_at or at) + quiet_of_death(plan, gone, home):
+        if untried and gone.state is State.GONE and at >= death_is_settled(plan, gone, home):
             facts = unseen_dead(facts, other, home, at)
     return facts
-
-
-def quiet_of_death(plan: Plan, row: Placement, home: Home) -> Millis:
-    """How long after its end a value may still be accepted: the longest of settling, grace and derived tokens (K4)."""
-    authority = plan.authority(home)
-    grace = 0 if authority is None else authority.grace
-    tokens = 0 if authority is not None and authority.sweeps else plan.clocks.derived_life
-    if row.grace_until is not None and row.gone_at is not None:
-        grace = max(grace, row.grace_until - row.gone_at)
-    return max(plan.clocks.settle, grace, tokens)
 
 
 def killed(facts: Facts, gen: Gen, home: Home, at: Millis) -> Facts:
@@ -98,9 +104,7 @@ def lingers(facts: Facts, gen: Gen, home: Home, row: Placement, at: Millis) -> F
     return put(facts, gen, home, row)
 
 
-def rejected_dead(
-    plan: Plan, facts: Facts, gen: Gen, home: Home, row: Placement, grade: Grade, at: Millis
-) -> Facts:
+def rejected_dead(plan: Plan, facts: Facts, gen: Gen, home: Home, row: Placement, grade: Grade, at: Millis) -> Facts:
     """One rejection more; proven when there are enough of them over a long enough time."""
     first = at if row.first is None else row.first
     weakest = grade if row.grade is None else max(row.grade, grade)
@@ -118,13 +122,13 @@ def searched(facts: Facts, gen: Gen, home: Home, what: Listed, at: Millis) -> Fa
         if (label is not None and item.label == label) or (handle is not None and item.handle == handle):
             state = State.LINGERS if row.state is State.GONE else row.state
             facts = put(facts, gen, home, replace(row, state=state, absent=0, absent_at=None))
-            return learn_handle(facts, gen, home, item.handle)
+            return lost_value(learn_handle(facts, gen, home, item.handle), gen)
     before = facts.snapshots.get((gen, home))
     if handle is None and before is not None:
         known = {known for (_, where), known in facts.handles.items() if where == home}
         strangers = frozenset(item.handle for item in what.rows) - before - known
         if strangers:
-            return facts.but(suspects=facts.suspects.put((gen, home), strangers))
+            return lost_value(facts.but(suspects=facts.suspects.put((gen, home), strangers)), gen)
     row = replace(row, absent=row.absent + 1, absent_at=at)
     facts = put(facts, gen, home, row)
     if row.absent < 2:
@@ -160,15 +164,12 @@ def destroyed(facts: Facts, gen: Gen) -> Facts:
 
 __all__ = [
     "NOTHING",
-    "Role",
     "current_is",
     "destroyed",
-    "effort_of",
     "installed",
     "killed",
     "lingers",
     "listed",
-    "quiet_of_death",
     "rejected_dead",
     "searched",
     "staged",

@@ -12,7 +12,7 @@ from rotator.machine.events import Intended
 from rotator.machine.facts import EMPTY, HERE, LIVES, OWED, Facts, LegName, Placement, State, Undo
 from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.plan import Plan
-from rotator.machine.reading import at_home, displaces, held_by, leg_of, makes_value, target_homes, writes
+from rotator.machine.reading import at_home, held_by, leg_of, makes_value, target_homes, writes
 from rotator.machine.steps import Intent, Step, StepKind
 
 

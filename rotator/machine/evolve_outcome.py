@@ -84,7 +84,7 @@ def _undone(facts: Facts) -> Facts:
     undo, intent = facts.undo, facts.intent
     if undo is None or intent is None:
         raise IllegalEvent("nothing to undo")
-    facts = facts.but(
+    return facts.but(
         kept=undo.kept,
         stored=undo.stored,
         current=undo.current,
@@ -94,7 +94,6 @@ def _undone(facts: Facts) -> Facts:
         intent=None,
         undo=None,
     )
-    return facts
 
 
 def _done(plan: Plan, facts: Facts, intent: Intent, event: Outcome, at: Millis) -> Facts:

@@ -192,6 +192,12 @@ class Run:
     """Kills already repeated once after the value was found alive."""
     listed: frozenset[Home] = frozenset()
     """Homes whose own labels were listed once more (tidied)."""
+    wrote: bool = False
+    displaced: bool = False
+    killed: bool = False
+    """The first of each is where the calendar is asked (K6)."""
+    cleared: Step | None = None
+    """The kill that was let through before the verify of what serves (K2)."""
     overwrite: bool = False
     """A person said that a foreign current is to be overwritten."""
     opened_at: Millis = 0

@@ -84,6 +84,11 @@ class Authority:
         return self.seen is Seen.LABEL
 
     @property
+    def finds(self) -> bool:
+        """Whether a value can be found in a list, by label or against a snapshot."""
+        return self.lists and self.seen in (Seen.LABEL, Seen.SNAPSHOT)
+
+    @property
     def alternating(self) -> bool:
         """Whether two principals take turns."""
         return len(self.principals) > 1

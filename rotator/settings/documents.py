@@ -219,7 +219,7 @@ class _Builder:
         except ValueError:
             return text
         self._complain(node, "CFG-YAML", "a tag (`!...`) is not allowed here: write the plain value", path)
-        return None
+        return text
 
     def _complain(self, node: Node, code: str, message: str, path: Path_) -> None:
         self.complaints.append((node.start_mark.line + 1, node.start_mark.column + 1, code, message, path))

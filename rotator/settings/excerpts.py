@@ -26,12 +26,19 @@ _HARMLESS: Final = frozenset(  # one paragraph reads better than sixty lines
     history by reason until owner purpose workflows expires tier policy endpoint kind scopes handle fields origins
     """.split()  # noqa: SIM905
 )
+_OURS: Final = _HARMLESS | frozenset(
+    """
+    daemon plugins stores endpoints policies credentials fingerprint_key auth approle secret_id token key value admin
+    readonly config traits limits probe_limit window patience kill_patience proof pause labels params authority
+    authorities consumers
+    """.split()  # noqa: SIM905
+)
 _HIDDEN_NAMES: Final = re.compile(
     r"(?i)pass(word|wd|phrase)?$|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential$|^key$|^pin$|^value$"
 )
 _PREFIXES: Final = re.compile(
-    r"\b(hv[sbr]\.|s\.[A-Za-z0-9]{20}|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk[-_](live|test|proj)|eyJ[A-Za-z0-9_-]{8}"
-    r"|-----BEGIN|AGE-SECRET-KEY-|ya29\.|npm_[A-Za-z0-9]{20}|ATATT|shpat_)"
+    r"-----BEGIN|AGE-SECRET-KEY-|\b(?:hv[sbr]\.|s\.[A-Za-z0-9]{20}|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abprs]-"
+    r"|sk[-_](?:live|test|proj)|eyJ[A-Za-z0-9_-]{8}|ya29\.|npm_[A-Za-z0-9]{20}|ATATT|shpat_)"
 )
 _USERINFO: Final = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 _RUN: Final = re.compile(r"[A-Za-z0-9+/=~!$%^&*]{20,}")
@@ -49,17 +56,19 @@ def looks_secret(text: str) -> bool:
     """
     if _PREFIXES.search(text) or _USERINFO.search(text):
         return True
-    for run in _RUN.findall(text):
-        if run.startswith("/") or run.count("/") > len(run) // 12:
-            continue
-        if re.fullmatch(r"[0-9a-fA-F]+", run):
-            if len(run) >= 40:
-                return True
-            continue
-        classes = sum(bool(re.search(one, run)) for one in (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]"))
-        if classes >= 3 and _entropy(run) > 3.4:
-            return True
-    return False
+    return any(_noise(run) for run in _RUN.findall(text))
+
+
+def _noise(run: str) -> bool:
+    if re.fullmatch(r"[0-9a-fA-F]+", run):
+        return len(run) >= 40
+    # Base64 may hold a slash; in a path no part of some length mixes small and capital letters with digits.
+    parts = [part for part in run.split("/") if len(part) >= 8]
+    return any(_classes(part) >= 3 and re.search(r"[0-9]", part) for part in parts) and _entropy(run) > 3.4
+
+
+def _classes(text: str) -> int:
+    return sum(bool(re.search(one, text)) for one in (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]"))
 
 
 Scalars = Iterable[tuple[tuple[str | int, ...], ScalarNode]]
@@ -94,12 +103,12 @@ class SourceText:
         return _cut(*_masked(_without_comment(raw, spans), spans, column))
 
     def blind_excerpt(self, line: int, column: int) -> tuple[str, int]:
-        """The line of a file that is no YAML: every word is masked that is not a key."""
-        raw = self.line(line).split(" #")[0]
+        """The line of a file that is no YAML, and where nothing is known: every word is masked but keys of ours."""
+        raw = self.line(line).split("#")[0]
         spans = [
             (found.start(), found.end())
-            for found in re.finditer(r"[^\s{}\[\],:'\"&*|>-][^\s{}\[\],:'\"]*(?!\S)|[^\s{}\[\],:'\"-]+", raw)
-            if not re.match(r"\s*:(\s|$)", raw[found.end() :]) or hides(found.group())
+            for found in re.finditer(r"[^\s{}\[\],:'\"]+", raw)
+            if found.group() != "-" and not (found.group() in _OURS and re.match(r":(\s|$)", raw[found.end() :]))
         ]
         return _cut(*_masked(raw, spans, column))
 

@@ -105,7 +105,7 @@ class Policy(Model):
     """How long old and new are both accepted. `0s`: the old one is revoked (or dies) at once."""
     patience: Patience = Patience()
     """For every step but revoking and proving."""
-    kill_patience: Patience = Patience(span=86_400_000)
+    kill_patience: Patience = Patience.model_validate({"span": "24h"})
     """For revoking and proving; after it the run ends owing, and the daemon goes on outside the run."""
     fresh: PositiveDuration = 300_000
     """Before a revoke, what serves must have been seen alive this recently."""

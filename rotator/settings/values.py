@@ -43,7 +43,7 @@ def parse_duration(text: str) -> int:
 
     Months and years are no spans (28 to 31 days): a cron says them.
     """
-    if re.fullmatch(r"P.*\d[MY](T.*)?", text):
+    if re.fullmatch(r"P[^T]*\d[MY].*", text):
         raise ValueError("months and years are not all of one length: use days, or a cron")
     iso = _ISO_SPAN.fullmatch(text)
     found = iso or _SPAN.fullmatch(text)

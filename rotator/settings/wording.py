@@ -57,6 +57,9 @@ def one_problem(detail: ErrorDetails, sources: Sources) -> Problem:
     path, model, expected = follow(detail["loc"])
     kind, value = detail["type"], detail["input"]
     context = detail.get("ctx", {})
+    if value is None and (kind in _TYPES or kind.startswith("CFG-")):
+        words = _TYPES.get(kind) or str(context["words"])
+        return sources.problem("CFG-EMPTY", f"nothing stands here: {words}", path)
     if kind.startswith("CFG-"):
         at = context.get("at", ())
         path = (*path, *(at if isinstance(at, tuple) else (at,)))
@@ -71,8 +74,6 @@ def one_problem(detail: ErrorDetails, sources: Sources) -> Problem:
         return _word(path, value, _literals(expected), sources)
     if _is_reference(expected) and isinstance(value, str | int | float):
         return sources.problem("CFG-SECRET-IN-CLEAR", _IN_CLEAR, path)
-    if value is None and kind in _TYPES:
-        return sources.problem("CFG-EMPTY", f"nothing stands here: {_TYPES[kind]}", path)
     if kind in _TYPES:
         return sources.problem("CFG-WRONG-TYPE", _TYPES[kind], path, value=True)
     if kind in ("greater_than_equal", "less_than_equal"):
@@ -157,8 +158,13 @@ def _missing(path: Path_, model: type[BaseModel] | None, sources: Sources) -> Pr
     words = f"`{key}` is missing"
     for name, info in model.model_fields.items() if model is not None else ():
         if (info.alias or name) == key and info.description:
-            words += f": {info.description.splitlines()[0].rstrip('.')}"
+            words += f": {_within_a_sentence(info.description.splitlines()[0])}"
     return sources.problem("CFG-MISSING", words, parent)
+
+
+def _within_a_sentence(description: str) -> str:
+    text = description.rstrip(".:")
+    return text[0].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
 def _unknown_key(path: Path_, model: type[BaseModel] | None, value: Any, sources: Sources) -> Problem:

@@ -97,7 +97,7 @@ class Alerta(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> wire.Reply:
-        """Send one call with an API key (the admin's unless told otherwise) and return the answer, whatever its status."""
+        """Send one call with an API key (the admin's unless told otherwise) and return the answer."""
         return wire.call(method, f"{self.url}{path}", body, {"Authorization": f"Key {key or self.admin_key}"})
 
     def create_key(self, text: str, scopes: Sequence[str] = ("read",), user: str = ADMIN) -> dict[str, Any]:

@@ -109,12 +109,14 @@ class OpenBaoRaft(OpenBao):
         self.folder = Folder(f"bao-{node}")
         self.node, self.leader, self.seal_kind = node, leader, seal
         self.port, self.cluster_port = free_port(), free_port()
-        self.alone = leader is None
+        self.alone: bool = leader is None
         self.audit_log = self.folder.path / "audit.log" if audit else None
         self._standby_reads = standby_reads
         self._unseal_key = ""
         (self.folder.path / "data").mkdir(mode=0o700)
-        self.authority = None if not tls else (leader.authority if leader else Authority(self.folder.path))
+        self.authority: Authority | None = None
+        if tls:
+            self.authority = leader.authority if leader else Authority(self.folder.path)
         self.ca = self.authority.ca if self.authority else None
         files = self.authority.server(node) if self.authority else None
         key = (leader.folder.path / "seal.key").read_bytes() if leader else secrets.token_bytes(32)
@@ -259,9 +261,7 @@ class OpenBaoCluster:
             self.nodes.append(first)
             first.start()
             # As it comes, a new node must be healthy for 10 s before it may vote.
-            first.admin.ask(
-                "POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "500ms"}
-            )
+            first.admin.ask("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "500ms"})
             second = OpenBaoRaft(tls=self._tls, node="n2", leader=first, standby_reads=self._standby_reads)
             self.nodes.append(second)
         for node in self.nodes:
@@ -310,6 +310,8 @@ class OpenBaoCluster:
                 self.close()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close it: the data go."""
         self.close()

@@ -49,7 +49,7 @@ class BaoAdmin:
     def reply(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> wire.Reply:
-        """Send one call to /v1/`path` and return the answer whatever its status. Never retried, no redirect followed."""
+        """Send one call to /v1/`path` and return the answer, whatever its status. No retry, no redirect."""
         sent = {"X-Vault-Token": self.token, **(headers or {})}
         return wire.call(method, f"{self.url}/v1/{path}", body, sent, ca=self._ca, timeout_s=self._timeout_s)
 

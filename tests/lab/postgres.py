@@ -71,30 +71,30 @@ class Postgres(Server):
         self.data = self.folder.path / "data"
         self._programs = programs
         account = _account()
-        self._as = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._initdb(account)
+        uid, gid = (None, None) if account is None else (account.pw_uid, account.pw_gid)
+        self._initdb(uid, gid)
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", **settings}
         command = [str(programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        uid, gid = (None, None) if account is None else (account.pw_uid, account.pw_gid)
         log = self.folder.path / "log"
         log.touch(mode=0o600)
         self.process = Process("postgres", command, log, env={"LC_ALL": "C", "TZ": "UTC"}, uid=uid, gid=gid)
 
-    def _initdb(self, account: pwd.struct_passwd | None) -> None:
+    def _initdb(self, uid: int | None, gid: int | None) -> None:
         password_file = self.folder.path / "password"
         self.data.mkdir(mode=0o700)
         with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(self.password + "\n")
-        if account is not None:
+        if uid is not None and gid is not None:
             for path in (self.data, password_file):
-                os.chown(path, account.pw_uid, account.pw_gid)
+                os.chown(path, uid, gid)
         command = [str(self._programs / "initdb"), "-D", str(self.data), "-U", self.superuser, "-A", "scram-sha-256"]
         command += [f"--pwfile={password_file}", "-N", "-E", "UTF8", "--locale=C"]
         try:
             done = subprocess.run(
-                command, cwd="/", env={"LC_ALL": "C"}, capture_output=True, text=True, timeout=60, **self._as
-            )
+                command, cwd="/", env={"LC_ALL": "C"}, capture_output=True, text=True, timeout=60,
+                user=uid, group=gid, extra_groups=None if uid is None else [],
+            )  # fmt: skip
         finally:
             password_file.unlink()
         if done.returncode != 0:
@@ -131,7 +131,7 @@ class Postgres(Server):
     def connect(
         self, user: str | None = None, password: str | None = None, dbname: str = "postgres", **more: Any
     ) -> psycopg.Connection[Any]:
-        """Return a new autocommit connection (a context manager that closes it); psycopg.OperationalError if refused."""
+        """Return a new autocommit connection (closed by `with`); psycopg.OperationalError if refused."""
         return psycopg.connect(self.dsn(user, password, dbname, **more), autocommit=True)
 
     def login(self, user: str, password: str, dbname: str = "postgres") -> bool:
@@ -156,7 +156,9 @@ class Postgres(Server):
     ) -> str:
         """Create a role and return its password (made here if not given); it has WITH ADMIN on nothing."""
         secret = password if password is not None else secrets.token_urlsafe(18)
-        words = [word for wanted, word in ((login, "LOGIN"), (createrole, "CREATEROLE"), (superuser, "SUPERUSER")) if wanted]
+        words = [
+            word for wanted, word in ((login, "LOGIN"), (createrole, "CREATEROLE"), (superuser, "SUPERUSER")) if wanted
+        ]
         with self.connect() as connection:
             connection.execute(
                 sql.SQL("CREATE ROLE {} WITH {} PASSWORD {}").format(

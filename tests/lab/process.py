@@ -217,7 +217,9 @@ class Folder:
 
     def __init__(self, name: str, *, shared: bool = False) -> None:
         """Create the folder: 0700, or 0755 in a place that everybody may enter if `shared`."""
-        place = next((p for p in (tempfile.gettempdir(), "/tmp", "/var/tmp") if not shared or open_to_all(Path(p))), None)
+        place = next(
+            (p for p in (tempfile.gettempdir(), "/tmp", "/var/tmp") if not shared or open_to_all(Path(p))), None
+        )
         if place is None:
             raise LabError("no temporary folder that another user can enter")
         self.path = Path(tempfile.mkdtemp(prefix=f"lab-{name}-", dir=place))
@@ -296,6 +298,8 @@ class Server:
             self.close()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close it: the data go."""
         self.close()

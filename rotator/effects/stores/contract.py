@@ -69,7 +69,7 @@ class Store(Protocol):
     """
 
     def check(self, slot: Slot) -> tuple[str, ...]:
-        """Findings (slugs of `reasons.REASONS`) that make the store unfit for this slot; reads only. Raises as all do."""
+        """Findings (slugs of `reasons.REASONS`) that make the store unfit for this slot. Reads only, raises as all do."""
         ...
 
     def current(self, slot: Slot) -> Current:

@@ -132,6 +132,8 @@ class KeyValueStore:
         if contents[0] is None:  # kept no more: nothing to compare with, the next look decides
             raise Failed("stale_version")
         if contents[-1] is None or not contents[0].same(contents[-1], names):
+            if contents[-1] is not None and contents[0].same(contents[-1], (slot.value,)):
+                raise ForeignError  # reference fields alone: no promote of ours does that
             self._refuse_foreign(shelf, slot, contents[-1] or EMPTY)
         for before, after in pairwise(contents):
             if before is None or after is None or not before.same(after, names) or before.equals(after):

@@ -24,6 +24,9 @@ from .vault_errors import Denied, Missing
 LOGIN_PAUSE_S: Final = 10.0
 """After a refused login the same refusal is given for this long without asking the server."""
 
+CONFIRM_S: Final = 0.3
+"""A refused login is tried once more after this: a lagging standby does not know a new secret id or token yet."""
+
 RENEW_AT: Final = 2 / 3
 """The part of a lease after which it is renewed."""
 
@@ -118,11 +121,18 @@ class Tokens:
         now = self._wire.clock.monotonic()
         if now < self._barred_until:
             raise Misconfigured("store_login_refused")
-        try:
-            return self._login(call, self._auth) if isinstance(self._auth, AppRole) else self._adopt(call, self._auth)
-        except (Misconfigured, Refused, Denied, Missing) as error:
-            self._barred_until = now + LOGIN_PAUSE_S
-            reason = error.reason if isinstance(error, Misconfigured) else "store_login_refused"
+        reason = ""
+        for wait in (CONFIRM_S, 0.0):
+            try:
+                if isinstance(self._auth, AppRole):
+                    return self._login(call, self._auth)
+                return self._adopt(call, self._auth)
+            except (Misconfigured, Refused, Denied, Missing) as error:
+                reason = error.reason if isinstance(error, Misconfigured) else "store_login_refused"
+            if reason != "store_login_refused":
+                break
+            self._wire.clock.sleep(wait)
+        self._barred_until = now + LOGIN_PAUSE_S
         raise Misconfigured(reason)
 
     def _login(self, call: Call, auth: AppRole) -> _Held:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hvac.api.secrets_engines import KvV2
-from hvac.api.system_backend.capabilities import Capability
+from hvac.api.system_backend.capabilities import Capabilities
 
 from rotator.plugin_api import Failed, Misconfigured
 
@@ -61,7 +61,7 @@ def missing(shelf: VaultShelf, mount: str, places: Places, slot: Slot) -> tuple[
     needed |= {f"{mount}/{kind}/{path}": caps for kind, caps in _OWN for path in (stage, places.mark)}
     needed |= {f"{mount}/metadata/{stage}": _OWN_METADATA, f"{mount}/metadata/{places.sync}": ("create", "update")}
     needed |= {f"{mount}/metadata/{places.stages(slot)}/": ("list",)}
-    answer = shelf.patiently(lambda: Capability(shelf.reads).get_capabilities(paths=list(needed)))
+    answer = shelf.patiently(lambda: Capabilities(shelf.reads).get_capabilities(paths=list(needed)))
     held = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(held, dict) or not all(isinstance(held.get(path), list) for path in needed):
         raise Failed("incomplete_answer")

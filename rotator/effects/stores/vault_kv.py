@@ -27,7 +27,7 @@ _FALSE_REFUSAL_WAIT_S: Final = 0.05
 
 
 class Authorised(Exchange):
-    """An exchange with the store's token. A 403 with a dead token was surely not carried out: once more, with another."""
+    """An exchange with the store's token. A 403 for a dead token was surely not carried out: once more with another."""
 
     def __init__(self, session: requests.Session, wire: Wire, call: Call, tokens: Tokens, *, writing: bool) -> None:
         super().__init__(session, wire, call, "", writing=writing)

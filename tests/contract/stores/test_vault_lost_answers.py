@@ -1,0 +1,181 @@
+"""Every exchange of every call broken in every way: what the store says is true, and saying it again settles it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rotator.effects.stores.contract import Mark, Slot, Store, Version
+from rotator.plugin_api import Failed, OutcomeUnknown, Secret
+from tests.contract.stores.drivers import VaultDriver
+from tests.contract.stores.wire_faults import FAULTS, FaultProxy
+from tests.lab.openbao import OpenBaoCluster, OpenBaoDev
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: how to prepare it, how to make it, and whether it is done, seen behind the store's back."""
+
+    name: str
+    make: Callable[[Store, Slot, Version], object]
+    done: Callable[[VaultDriver, Slot], bool]
+    prepare: Callable[[Store, Slot, Version], object] = lambda store, slot, version: None
+
+
+def _value(driver: VaultDriver, slot: Slot) -> object:
+    return (driver.look(slot.path) or {}).get("password")
+
+
+def _stage(driver: VaultDriver, slot: Slot, generation: int) -> object:
+    return (driver.staged(slot, generation) or {}).get("value")
+
+
+CASES = (
+    Case("stage", lambda s, slot, v: s.stage(slot, 3, Secret("three")), lambda d, slot: _stage(d, slot, 3) == "three"),
+    Case("stage_current", lambda s, slot, v: s.stage_current(slot, 4), lambda d, slot: _stage(d, slot, 4) == "old"),
+    Case(
+        "promote",
+        lambda s, slot, v: s.promote(slot, 2, {"username": "svc-2"}, v),
+        lambda d, slot: d.look(slot.path) == {"password": "new", "username": "svc-2", "near": {"x": 1}},
+    ),
+    Case(
+        "finalize",
+        lambda s, slot, v: s.finalize(slot, 1),
+        lambda d, slot: _stage(d, slot, 1) is None and d.look(slot.path, 1) is None,
+        lambda s, slot, v: s.promote(slot, 2, {"username": "svc"}, v),
+    ),
+    Case("clear", lambda s, slot, v: s.clear(slot), lambda d, slot: d.look(slot.path) == {"near": {"x": 1}}),
+    Case(
+        "forget",
+        lambda s, slot, v: s.forget(slot, 2),
+        lambda d, slot: d.admin.metadata(f"rotator/{d.installation}/{slot.credential}/g2") is None,
+        lambda s, slot, v: s.finalize(slot, 2),
+    ),
+    Case(
+        "deposit",
+        lambda s, slot, v: s.deposit(slot.path, "extra", Secret("e"), {}, replace=False),
+        lambda d, slot: (d.look(slot.path) or {}).get("extra") == "e",
+    ),
+    Case(
+        "mark",
+        lambda s, slot, v: s.mark(Mark("epoch", 7)),
+        lambda d, slot: d.look(f"rotator/{d.installation}/_mark") == {"epoch": "epoch", "sequence": "7"},
+    ),
+)
+READS: tuple[tuple[str, Callable[[Store, Slot], object]], ...] = (
+    ("current", lambda s, slot: s.current(slot).value),
+    ("read", lambda s, slot: s.read(slot, 2)),
+    ("fetch", lambda s, slot: s.fetch(slot.path, "password")),
+    ("check", lambda s, slot: s.check(slot)),
+)
+
+
+class Bench:
+    """A store behind the proxy, with a fresh slot for every attempt."""
+
+    def __init__(self, driver: VaultDriver, proxy: FaultProxy, store: Store) -> None:
+        self.driver, self.proxy, self.store, self._number = driver, proxy, store, 0
+
+    def prepared(self, case: Case) -> tuple[Slot, Version]:
+        self.proxy.never()
+        self._number += 1
+        slot = self.driver.slot(f"s{self._number}")
+        number = self.driver.seed(slot.path, {"password": "old", "username": "svc", "near": {"x": 1}})
+        self.driver.admin.ask("DELETE", f"secret/metadata/rotator/{self.driver.installation}/_mark")
+        self.store.stage(slot, 1, Secret("old"))
+        self.store.stage(slot, 2, Secret("new"))
+        case.prepare(self.store, slot, Version(str(number)))
+        return slot, Version(str(number))
+
+
+@pytest.fixture(params=["dev", "standby"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "dev":
+        dev: OpenBaoDev = request.getfixturevalue("store_server")
+        driver, upstream = VaultDriver(dev, tmp_path), dev.url
+    else:
+        cluster: OpenBaoCluster = request.getfixturevalue("store_cluster")
+        driver, upstream = VaultDriver(cluster.leader, tmp_path), cluster.standby.url
+    with FaultProxy(upstream) as proxy:
+        driver.url = proxy.url
+        store = driver.open()
+        yield Bench(driver, proxy, store)
+        proxy.never()
+        store.close()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_broken_exchange_of_a_write_is_never_misreported(bench: Bench, case: Case) -> None:
+    slot, version = bench.prepared(case)
+    bench.proxy.never()
+    case.make(bench.store, slot, version)
+    exchanges = len(bench.proxy.seen)
+    assert exchanges
+    assert case.done(bench.driver, slot)
+    for number in range(exchanges):
+        for fault in FAULTS:
+            slot, version = bench.prepared(case)
+            bench.proxy.once(number, fault)
+            try:
+                case.make(bench.store, slot, version)
+            except OutcomeUnknown:
+                pass
+            except Failed:
+                assert not case.done(bench.driver, slot), f"{fault} at {number}: done, but called failed"
+            else:
+                assert case.done(bench.driver, slot), f"{fault} at {number}: not done, but called done"
+            bench.proxy.never()
+            if case.name != "promote" or not case.done(bench.driver, slot):
+                case.make(bench.store, slot, version)
+            assert case.done(bench.driver, slot), f"{fault} at {number}: not settled by saying it again"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_one_lost_answer_is_found_out_within_the_call(bench: Bench, case: Case) -> None:
+    slot, version = bench.prepared(case)
+    bench.proxy.never()
+    case.make(bench.store, slot, version)
+    for number in range(len(bench.proxy.seen)):
+        slot, version = bench.prepared(case)
+        bench.proxy.once(number, "answer_lost")
+        case.make(bench.store, slot, version)
+        assert case.done(bench.driver, slot)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_line_that_stays_broken_after_a_write_is_unknown(bench: Bench, case: Case) -> None:
+    slot, version = bench.prepared(case)
+    bench.proxy.never()
+    case.make(bench.store, slot, version)
+    methods = [(seen.method, seen.path) for seen in bench.proxy.seen]
+    write = max(at for at, (method, path) in enumerate(methods) if method in {"POST", "DELETE"} and "_sync" not in path)
+    slot, version = bench.prepared(case)
+    bench.proxy.seen.clear()
+    bench.proxy.fault = lambda number, seen: "answer_lost" if number >= write else ""
+    with pytest.raises(OutcomeUnknown):
+        case.make(bench.store, slot, version)
+    assert case.done(bench.driver, slot)
+
+
+@pytest.mark.parametrize(("name", "make"), READS, ids=[name for name, _ in READS])
+def test_a_broken_read_is_repeated_or_failed_never_wrong(
+    bench: Bench, name: str, make: Callable[[Store, Slot], object]
+) -> None:
+    slot, _ = bench.prepared(CASES[0])
+    bench.proxy.never()
+    wanted = make(bench.store, slot)
+    for number in range(len(bench.proxy.seen)):
+        for fault in FAULTS:
+            bench.proxy.once(number, fault)
+            found = make(bench.store, slot)
+            if isinstance(wanted, Secret):
+                assert isinstance(found, Secret)
+                assert found.matches(wanted)
+            else:
+                assert found == wanted
+    bench.proxy.fault = lambda number, seen: "answer_lost"
+    with pytest.raises(Failed):
+        make(bench.store, slot)

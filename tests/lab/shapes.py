@@ -1,0 +1,174 @@
+"""The shapes of credentials in the laboratory: how each is first made on its real server, and what is true of it.
+
+Each shape is prepared as an administrator would (before Rotator knows of it) and judged by asking the servers: which
+of the values it ever had works, what readers find in the store, what consumers hold, what else lives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tests.lab.estate import Estate
+
+
+@dataclass(slots=True)
+class Watched:
+    """Every value that was ever seen for a credential: (principal, value), in the order of their appearance."""
+
+    values: list[tuple[str, str]] = field(default_factory=list)
+
+    def see(self, principal: str, value: str) -> None:
+        """Remember a value."""
+        if (principal, value) not in self.values:
+            self.values.append((principal, value))
+
+
+class Shape(Protocol):
+    """One credential of a shape."""
+
+    name: str
+    watched: Watched
+
+    def prepare(self, estate: Estate) -> None:
+        """Make it on its server, put its first value into the store, describe it in the configuration."""
+        ...
+
+    def current(self, estate: Estate) -> tuple[str, str] | None:
+        """(principal, value) that readers of the store find now."""
+        ...
+
+    def accepts(self, estate: Estate, principal: str, value: str) -> bool:
+        """Whether the server itself takes the value now."""
+        ...
+
+    def living(self, estate: Estate) -> list[str]:
+        """What the server lists as alive for this credential's principals: handles, or principals that can log in."""
+        ...
+
+
+def stored(estate: Estate, name: str) -> dict[str, Any] | None:
+    """All fields of the credential's secret, read as root, past every proxy. None: nothing is there."""
+    version = estate.servers.openbao.admin.get(estate.path_of(name))
+    return None if version is None or version.data is None else dict(version.data)
+
+
+def staged(estate: Estate, name: str) -> Iterator[str]:
+    """Every value that the store still keeps under a generation of the credential, read as root."""
+    admin = estate.servers.openbao.admin
+    folder = f"rotator/lab/{name}"
+    for key in admin.keys(folder):
+        version = admin.get(f"{folder}/{key}")
+        if version is not None and version.data:
+            yield from (text for text in version.data.values() if isinstance(text, str))
+
+
+@dataclass(slots=True)
+class AlertaKey:
+    """An API key: many alive at once, the handle is the label we choose."""
+
+    name: str
+    watched: Watched = field(default_factory=Watched)
+
+    @property
+    def user(self) -> str:
+        """The user whose keys these are."""
+        return f"{self.name}@lab.test"
+
+    def prepare(self, estate: Estate) -> None:
+        record = estate.servers.alerta.create_key(f"first key of {self.name}", ("read", "read:keys"), self.user)
+        self.watched.see(self.user, record["key"])
+        fields = {"key": record["key"], "key_id": record["id"], "url": estate.servers.alerta.url}
+        estate.servers.openbao.admin.put(estate.path_of(self.name), fields)
+        estate.describe(
+            self.name,
+            {
+                "authority": {
+                    "endpoint": "alerta", "kind": "key", "principal": self.user, "scopes": ["read", "read:keys"],
+                },
+                "store": {
+                    "in": "main", "path": estate.path_of(self.name), "value": "key", "fields": {"key_id": "handle"},
+                },
+            },
+        )  # fmt: skip
+
+    def current(self, estate: Estate) -> tuple[str, str] | None:
+        fields = stored(estate, self.name)
+        return None if not fields or "key" not in fields else (self.user, fields["key"])
+
+    def accepts(self, estate: Estate, principal: str, value: str) -> bool:
+        return estate.servers.alerta.accepts(value)
+
+    def living(self, estate: Estate) -> list[str]:
+        return [key["id"] for key in estate.servers.alerta.keys() if key["user"] == self.user]  # noqa: SIM118 - a method
+
+
+@dataclass(slots=True)
+class Roles:
+    """Passwords of PostgreSQL roles: one role (single slot), or two that take turns, with a file that consumes them."""
+
+    name: str
+    alternating: bool
+    watched: Watched = field(default_factory=Watched)
+
+    def roles(self, estate: Estate) -> list[str]:
+        """The principals."""
+        stem = f"{self.name}_{estate.tag}".replace("-", "_")
+        return [f"{stem}_a", f"{stem}_b"] if self.alternating else [stem]
+
+    def prepare(self, estate: Estate) -> None:
+        database, roles = estate.servers.postgres, self.roles(estate)
+        for role in roles:
+            self.watched.see(role, database.create_role(role))
+            database.query(f'GRANT "{role}" TO "{estate.rotator_role}" WITH ADMIN OPTION, INHERIT FALSE, SET FALSE')
+        principal, value = self.watched.values[0]
+        fields = {"password": value, "username": principal, "host": "127.0.0.1"}
+        estate.servers.openbao.admin.put(estate.path_of(self.name), fields)
+        (estate.files / f"{self.name}.env").write_text(f"USER={principal}\nPASS={value}\n")
+        who = {"principals": roles} if self.alternating else {"principal": roles[0]}
+        estate.describe(
+            self.name,
+            {
+                "authority": {"endpoint": "database", "kind": "password", **who},
+                "store": {
+                    "in": "main", "path": estate.path_of(self.name), "value": "password",
+                    "fields": {"username": "principal"},
+                },
+                "consumers": [
+                    {
+                        "endpoint": "files", "kind": "file", "path": f"{self.name}.env",
+                        "fields": {"USER": "principal", "PASS": "value"},
+                    }
+                ],
+            },
+        )  # fmt: skip
+
+    def current(self, estate: Estate) -> tuple[str, str] | None:
+        fields = stored(estate, self.name)
+        return None if not fields or "password" not in fields else (fields["username"], fields["password"])
+
+    def accepts(self, estate: Estate, principal: str, value: str) -> bool:
+        return estate.servers.postgres.login(principal, value)
+
+    def living(self, estate: Estate) -> list[str]:
+        return self.roles(estate)
+
+    def held(self, estate: Estate) -> tuple[str, str] | None:
+        """What the consumer's file holds; None: no file, or nothing in it."""
+        path = estate.files / f"{self.name}.env"
+        if not path.exists():
+            return None
+        lines = dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+        if "PASS" not in lines:
+            return None
+        return unquoted(lines["USER"]), unquoted(lines["PASS"])
+
+
+def unquoted(text: str) -> str:
+    """A value of an env file without its quotes (values here have none inside)."""
+    text = text.strip()
+    if text[:1] == '"':
+        return str(json.loads(text))
+    return text.strip("'")
