@@ -20,6 +20,7 @@ from .config import Config
 
 ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 LONGEST_PID: Final = 32
+HIGHEST_PID: Final = 1 << 22  # of Linux; what is higher is no number of a process, and may not even fit the call
 REAP_SECONDS: Final = 1.0
 
 
@@ -96,7 +97,7 @@ def _pid(pidfile: Path) -> tuple[int, float]:
         pid = int(os.read(file, LONGEST_PID).decode("ascii"))
     finally:
         os.close(file)
-    if pid <= 1:
+    if not 1 < pid <= HIGHEST_PID:
         raise ValueError
     return pid, found.st_mtime
 

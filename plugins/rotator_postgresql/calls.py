@@ -59,21 +59,24 @@ FOR_A_PERSON: Final = frozenset(
 WHO_ARE_WE: Final = b"""
 select session_user, r.rolsuper, r.rolcreaterole, pg_catalog.current_setting('server_version_num')::int >= 160000,
        pg_catalog.current_setting('password_encryption'), pg_catalog.pg_is_in_recovery(),
-       r.rolsuper or pg_catalog.pg_has_role(session_user, 'pg_signal_backend', 'USAGE')
+       pg_catalog.pg_has_role(session_user, 'pg_signal_backend', 'USAGE')
 from pg_catalog.pg_roles r where r.rolname = session_user
 """
 WHO_IS_IT: Final = """
 select rolcanlogin, rolsuper, rolreplication, pg_catalog.date_part('epoch', rolvaliduntil),
-       pg_catalog.pg_has_role(session_user, oid, 'USAGE WITH ADMIN OPTION')
+       pg_catalog.pg_has_role(session_user, oid, 'USAGE WITH ADMIN OPTION'),
+       pg_catalog.pg_has_role(session_user, oid, 'USAGE')
 from pg_catalog.pg_roles where rolname = {}
 """
 END_SESSIONS: Final = """
 select pg_catalog.pg_terminate_backend(pid, {}) from pg_catalog.pg_stat_activity
-where usename = {} and pid <> pg_catalog.pg_backend_pid()
+where usename = {} and pid <> pg_catalog.pg_backend_pid() and backend_start < {}::timestamptz
 """
 LEFT: Final = """
-select pid from pg_catalog.pg_stat_activity where usename = {} and pid <> pg_catalog.pg_backend_pid()
+select pid from pg_catalog.pg_stat_activity
+where usename = {} and pid <> pg_catalog.pg_backend_pid() and backend_start < {}::timestamptz
 """
+NOW: Final = b"select pg_catalog.clock_timestamp()"
 
 
 # ---- the four abilities --------------------------------------------------------------------------------------------
@@ -93,11 +96,9 @@ def preflight(at: Endpoint[Config], request: PreflightRequest) -> Ready:
         findings.append("read_only")
     if encryption != "scram-sha-256":
         findings.append("password_encryption_md5")
-    if at.config.end_sessions and signals != "t":
-        findings.append("may_not_signal")
     if not role:
         return Ready(acting=me or "", findings=(*findings, "role_missing"))
-    can_login, is_super, replicates, until, is_admin = role[0]
+    can_login, is_super, replicates, until, is_admin, inherits = role[0]
     if can_login != "t":
         findings.append("role_cannot_login")
     if _over(until, at.now()):
@@ -106,6 +107,9 @@ def preflight(at: Endpoint[Config], request: PreflightRequest) -> Ready:
     allowed = creates == "t" and is_super != "t" and (is_admin == "t" if is_16 == "t" else replicates != "t")
     if not (superuser == "t" or allowed or me == name):
         findings.append("may_not_alter")
+    may_signal = is_super != "t" and "t" in (signals, inherits)
+    if at.config.end_sessions and not (superuser == "t" or may_signal):
+        findings.append("may_not_signal")
     return Ready(acting=me or "", findings=tuple(findings))
 
 
@@ -156,8 +160,10 @@ def sweep(at: Endpoint[Config], request: SweepRequest) -> Swept:
     session = _as_admin(at, unsent=True)
     patience = max(1, int(at.remaining() * 1000 * SERVER_SHARE / 4))
     try:
-        ended = session.query(_statement(END_SESSIONS, patience, name))
-        left = session.query(_statement(LEFT, name))
+        # Clients come back at once, and with the new value: only what was open before this moment is ended.
+        before = session.query(NOW)[0][0] or ""
+        ended = session.query(_statement(END_SESSIONS, patience, name, before))
+        left = session.query(_statement(LEFT, name, before))
     except Stopped as stop:
         if stop.code == "42501":
             raise Misconfigured("may_not_signal", status=stop.code) from None

@@ -51,11 +51,17 @@ def storable(value: Secret) -> bool:
 
 
 def prepared(value: Secret) -> Secret:
-    """The value after SASLprep. What SASLprep forbids is used as it stands, which is what PostgreSQL does."""
+    """The value after SASLprep as PostgreSQL does it.
+
+    It differs from the RFC twice: what is forbidden is used as it stands, and what is forbidden is looked for before
+    the normalisation, not after it (U+0340 shows the difference).
+    """
     if value.reveal().isascii():
         return value
-    mapped = Secret(unicodedata.normalize("NFKC", "".join(_mapped(sign) for sign in value.reveal())))
-    return mapped if mapped.reveal() and _allowed(mapped) else value
+    mapped = Secret("".join(_mapped(sign) for sign in value.reveal()))
+    if not mapped.reveal() or not _allowed(mapped):
+        return value
+    return Secret(unicodedata.normalize("NFKC", mapped.reveal()))
 
 
 def _mapped(sign: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rotator.engine.inventory import AuthorityRef
 from rotator.engine.ports import Clock, Observed, Performed, Work
@@ -26,6 +26,7 @@ from rotator.plugin_api import (
     Inconclusive,
     InstallRequest,
     IssueRequest,
+    Kind,
     Misconfigured,
     OutcomeUnknown,
     PluginError,
@@ -123,7 +124,7 @@ class Performer:
 
     def promote(self, work: Work) -> Performed:
         kept, gen = self._kept(work), _gen(work)
-        fields = references(work, gen, work.definition.store.fields)
+        fields = references(work, gen, work.definition.store.fields, self._first_kind(work))
         expected = Version(work.intent.expected_version or "")
         promoted = kept.store.promote(kept.slot, int(gen), fields, expected)
         return done(work.step, CurrentIs(gen, MachineVersion(promoted.version)))
@@ -143,7 +144,7 @@ class Performer:
     def install(self, work: Work) -> Performed:
         site, gen = self._here(work), _gen(work)
         value = self._kept(work).value(work, gen)
-        of = generation_of(work, gen, site.home, site.subject)
+        of = generation_of(work, gen, site.home, site.subject, site.platform.kind)
         answer = site.platform.install(
             self._call(work),
             InstallRequest(
@@ -196,7 +197,7 @@ class Performer:
 
     def revoke(self, work: Work) -> Performed:
         site, gen = self._here(work), _gen(work)
-        of = generation_of(work, gen, site.home, site.subject)
+        of = generation_of(work, gen, site.home, site.subject, site.platform.kind)
         by_value = site.platform.kind.revoke_by_value
         if not of.handle and not by_value:
             raise Misconfigured("no_handle")
@@ -206,7 +207,7 @@ class Performer:
 
     def sweep(self, work: Work) -> Performed:
         site, gen = self._here(work), _gen(work)
-        of = generation_of(work, gen, site.home, site.subject)
+        of = generation_of(work, gen, site.home, site.subject, site.platform.kind)
         site.platform.sweep(self._call(work), SweepRequest(target=of))
         return done(work.step, None)
 
@@ -225,7 +226,8 @@ class Performer:
         homes = work.facts.homes.get(gen, ())
         if not homes:
             raise Refused("not_staged")
-        of = generation_of(work, gen, homes[0], Subject(principal=homes[0].principal))
+        first = self._first_kind(work)
+        of = generation_of(work, gen, homes[0], Subject(principal=homes[0].principal), first)
         platform.install(
             self._call(work),
             InstallRequest(
@@ -233,7 +235,7 @@ class Performer:
                 value=value,
                 of=of,
                 label=of.label,
-                fields=payload(work, gen, ref.fields, value),
+                fields=payload(work, gen, ref.fields, value, first),
             ),
         )
         return done(work.step, None)
@@ -260,6 +262,10 @@ class Performer:
             raise Misconfigured("plugin_bug")
         return self._site(work, work.step.home)
 
+    def _first_kind(self, work: Work) -> Kind[Any]:
+        first = work.definition.authorities[0]
+        return self._world.platform(first.endpoint, first.kind).kind
+
     def _call(self, work: Work) -> Call:
         """The rest of the deadline, asked directly before sending (R15)."""
         left = (work.intent.deadline - self._clock.now()) / 1000
@@ -268,7 +274,7 @@ class Performer:
         return Call(run=work.run, seconds=left)
 
     def _probe(self, work: Work, site: Site, gen: Gen, value: Secret) -> tuple[Answer, str, Observed]:
-        of = generation_of(work, gen, site.home, site.subject)
+        of = generation_of(work, gen, site.home, site.subject, site.platform.kind)
         answer = site.platform.probe(self._call(work), ProbeRequest(target=of, value=value))
         word, reason = judged(answer, site)
         seen = Observed(

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rotator.engine.inventory import AuthorityRef, ConsumerRef, Credential, FieldMap, Source
 from rotator.engine.ports import Work
 from rotator.machine.ids import Gen, Home
-from rotator.plugin_api import Failed, Generation, Misconfigured, OutcomeUnknown, Refused, Secret, Subject, ValueSpec
+from rotator.plugin_api import (
+    Failed,
+    Generation,
+    Kind,
+    Misconfigured,
+    OutcomeUnknown,
+    Refused,
+    Secret,
+    Subject,
+    ValueSpec,
+)
 
 from .stores.contract import Slot, Store
 
@@ -67,13 +78,21 @@ def subject_of(authority: AuthorityRef, home: Home) -> Subject:
     return Subject(principal=home.principal, params=dict(authority.params))
 
 
-def generation_of(work: Work, gen: Gen, home: Home, subject: Subject) -> Generation:
+def generation_of(work: Work, gen: Gen, home: Home, subject: Subject, kind: Kind[Any]) -> Generation:
     """The journaled reference to a value at a home."""
-    handle = work.facts.handles.get((gen, home))
+    handle = handle_of(work, gen, home, kind)
     if work.intent.handle is not None and work.step.gen == gen and work.step.home == home:
         handle = work.intent.handle  # R17: fixed in the intent
     label = work.facts.labels.get(gen)
     return Generation(subject=subject, handle=handle, label=label or "")
+
+
+def handle_of(work: Work, gen: Gen, home: Home, kind: Kind[Any]) -> str | None:
+    """The known handle; where the platform lets us choose it, the label that we chose."""
+    known = work.facts.handles.get((gen, home))
+    if known is None and kind.traits.handle_is_label:
+        return work.facts.labels.get(gen)
+    return known
 
 
 def first_home(work: Work, gen: Gen) -> Home | None:
@@ -84,8 +103,8 @@ def first_home(work: Work, gen: Gen) -> Home | None:
     return min(known, key=lambda home: order.index(home.endpoint)) if known else None
 
 
-def references(work: Work, gen: Gen, fields: tuple[FieldMap, ...]) -> Mapping[str, str]:
-    """The reference fields that change with the value. Failed("handle_unknown") while a handle is not known."""
+def references(work: Work, gen: Gen, fields: tuple[FieldMap, ...], kind: Kind[Any]) -> Mapping[str, str]:
+    """The reference fields that change with the value; `kind` is the first authority's. Refused("handle_unknown")."""
     home = first_home(work, gen)
     found: dict[str, str] = {}
     for one in fields:
@@ -96,16 +115,16 @@ def references(work: Work, gen: Gen, fields: tuple[FieldMap, ...]) -> Mapping[st
         if one.source is Source.PRINCIPAL:
             found[one.name] = home.principal
             continue
-        handle = work.facts.handles.get((gen, home))
+        handle = handle_of(work, gen, home, kind)
         if handle is None:
             raise Refused("handle_unknown")
         found[one.name] = handle
     return found
 
 
-def payload(work: Work, gen: Gen, fields: tuple[FieldMap, ...], value: Secret) -> Mapping[str, Secret]:
+def payload(work: Work, gen: Gen, fields: tuple[FieldMap, ...], value: Secret, kind: Kind[Any]) -> Mapping[str, Secret]:
     """What a consumer gets: the value under its names, references under theirs."""
-    plain = {name: Secret(text) for name, text in references(work, gen, fields).items()}
+    plain = {name: Secret(text) for name, text in references(work, gen, fields, kind).items()}
     return plain | {one.name: value for one in fields if one.source is Source.VALUE}
 
 

@@ -89,7 +89,8 @@ class Runner:
         row = None if run is None else self._ledger.credential(run.credential)
         if run is None or row is None or run.ended_at is not None:
             return None
-        return Passage(claim, run, row.facts, run.opened_at)
+        journal = self._ledger.journal(claim.run)
+        return Passage(claim, run, row.facts, journal[-1].at if journal else run.opened_at)
 
     def _advance(self, p: Passage) -> Passage | None:
         """One decision. None: nothing more to do now."""
@@ -119,7 +120,7 @@ class Runner:
     def _do(self, p: Passage, decision: Do, now: Millis) -> Passage | None:
         held = holds(p.run.plan, p.facts, decision, self._limits(p.run, p.facts, now), now)
         if held is not None:
-            self._ledger.release(p.claim, held.until, held.reason)
+            self._ledger.release(p.claim, held.until, held.why)
             return None
         intended = self._intended(p, decision.step, now)
         p = self._commit(p, [intended], now)

@@ -45,3 +45,10 @@ def due_time(row: CredentialRow, last_run: RunRow | None, *, retry: Millis = RET
         if again > at:
             return Due(again, "after_a_failed_run")
     return Due(at, "policy")
+
+
+def reconcile_time(last_run: RunRow | None, pause: Millis) -> Millis | None:
+    """When debts are worked on next: some time after the last run ended; never while nothing has ended yet."""
+    if last_run is None or last_run.ended_at is None:
+        return None
+    return last_run.ended_at + pause

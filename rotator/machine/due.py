@@ -1,7 +1,7 @@
 """due(schedule, now): why a run opens, or why none does. Called by the tick and by `explain`.
 
-Ordered pure checks with reason codes, as for an auditor: the first that says something is the answer. The times come from
-`engine.calendar` and the ledger; none is computed here.
+Ordered pure checks with reason codes, as for an auditor: the first that says something is the answer. The times come
+from `engine.calendar` and the ledger; none is computed here.
 """
 
 from __future__ import annotations

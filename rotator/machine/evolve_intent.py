@@ -12,7 +12,17 @@ from rotator.machine.events import Intended
 from rotator.machine.facts import EMPTY, HERE, LIVES, OWED, Facts, LegName, Placement, State, Undo
 from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.plan import Plan
-from rotator.machine.reading import at_home, held_by, leg_of, makes_value, target_homes, writes
+from rotator.machine.reading import (
+    at_home,
+    held_by,
+    is_kill,
+    leg_of,
+    makes_value,
+    run_of,
+    target_homes,
+    victims,
+    writes,
+)
 from rotator.machine.steps import Intent, Step, StepKind
 
 
@@ -24,6 +34,7 @@ def intended(plan: Plan, facts: Facts, event: Intended, at: Millis) -> Facts:
     undo = Undo(facts.kept, facts.stored, facts.current, facts.held, facts.placements, facts.listing)
     facts = number(plan, facts, event)
     facts = _uncertain(plan, facts, step, event.quiet_until)
+    facts = _marked(plan, facts, event)
     intent = Intent(
         step=step,
         at=at,
@@ -35,6 +46,17 @@ def intended(plan: Plan, facts: Facts, event: Intended, at: Millis) -> Facts:
         expected_version=event.expected_version,
     )
     return facts.but(intent=intent, undo=undo)
+
+
+def _marked(plan: Plan, facts: Facts, event: Intended) -> Facts:
+    """What the calendar is asked about is passed once (K6)."""
+    run, step = run_of(facts), event.step
+    kills = is_kill(step)
+    displaced = any(True for _ in victims(plan, facts, step)) and not kills
+    marks = (run.wrote or writes(step), run.displaced or displaced, run.killed or kills, event.before)
+    if marks == (run.wrote, run.displaced, run.killed, run.cleared):
+        return facts
+    return with_run(facts, wrote=marks[0], displaced=marks[1], killed=marks[2], cleared=marks[3])
 
 
 def number(plan: Plan, facts: Facts, event: Intended) -> Facts:

@@ -1,12 +1,12 @@
 """holds(plan, facts, do, limits, now): what holds a decided step back, asked between decision and intent.
 
-Called by the engine's runner, which fills `Limits` for this very step. Ordered tiny checks, each with a reason code; the
-first that objects is the answer. Must never decide a step, and must not know how a limit is counted.
+Called by the engine's runner, which fills `Limits` for this very step. Ordered tiny checks, each with a reason code;
+the first that objects is the answer. Must never decide a step, and must not know how a limit is counted.
 
 K6: pause, freeze, window, brake and approval hold a step only while current is one known value that works: stopping
-in the middle of a lock-out would make it last. The calendar is asked at the first write, the first displacing install and
-the first kill; breaker, rate and probe budget always. K2: for a verify that precedes a kill the question is asked for the
-kill, and nothing but breaker and rate holds that kill afterwards.
+in the middle of a lock-out would make it last. The calendar is asked at the first write, the first displacing install
+and the first kill; breaker, rate and probe budget always. K2: for a verify that precedes a kill the question is asked
+for the kill, and nothing but breaker and rate holds that kill afterwards.
 """
 
 from __future__ import annotations

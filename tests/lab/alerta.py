@@ -54,7 +54,11 @@ class Alerta(Server):
         conceal = (self.admin_password, self.admin_key, database_password, signing_key)
         log = self.folder.path / "log"
         self.process = Process("alerta", run, log, env=self._env, cwd=self.folder.path, conceal=conceal)
-        self._create_admin()
+        try:
+            self._create_admin()
+        except BaseException:
+            self.folder.remove()
+            raise
 
     def _config(self, url: str, signing_key: str) -> str:
         settings: dict[str, Any] = {

@@ -131,8 +131,15 @@ class BaoAdmin:
         """Revoke a token and its children."""
         self.ask("POST", "auth/token/revoke", {"token": token})
 
-    def limit_rate(self, name: str, rate_per_s: float, path: str = "", block_s: int = 0) -> None:
-        """Set a rate-limit quota on `path` ("" is everything, "secret/" a mount); refused calls get 429."""
+    def limit_rate(
+        self, name: str, rate_per_s: float, path: str = "", block_s: int = 0, retry_after: bool = False
+    ) -> None:
+        """Set a rate-limit quota on `path` ("" is everything, "secret/" a mount); refused calls get 429.
+
+        `block_s`: refuse everything for so long once the rate is exceeded. `retry_after`: send Retry-After (in whole
+        seconds, "0" for less than one) and X-Ratelimit-*, which the server does not unless told so.
+        """
+        self.ask("POST", "sys/quotas/config", {"enable_rate_limit_response_headers": retry_after})
         body: dict[str, Any] = {"rate": rate_per_s, "path": path, "interval": "1s"}
         if block_s:
             body["block_interval"] = f"{block_s}s"

@@ -72,7 +72,11 @@ class Postgres(Server):
         self._programs = programs
         account = _account()
         uid, gid = (None, None) if account is None else (account.pw_uid, account.pw_gid)
-        self._initdb(uid, gid)
+        try:
+            self._initdb(uid, gid)
+        except BaseException:
+            self.folder.remove()
+            raise
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", **settings}
         command = [str(programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -153,8 +157,13 @@ class Postgres(Server):
         createrole: bool = False,
         superuser: bool = False,
         member_of: tuple[str, ...] = (),
+        admin_of: tuple[str, ...] = (),
     ) -> str:
-        """Create a role and return its password (made here if not given); it has WITH ADMIN on nothing."""
+        """Create a role and return its password (made here if not given).
+
+        `createrole` alone lets it change roles that it made itself; of those in `admin_of` it gets the ADMIN OPTION,
+        with which it may change their passwords too.
+        """
         secret = password if password is not None else secrets.token_urlsafe(18)
         words = [
             word for wanted, word in ((login, "LOGIN"), (createrole, "CREATEROLE"), (superuser, "SUPERUSER")) if wanted
@@ -167,6 +176,9 @@ class Postgres(Server):
             )
             for group in member_of:
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
+            for role in admin_of:
+                grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
+                connection.execute(grant.format(sql.Identifier(role), sql.Identifier(name)))
         return secret
 
     def create_database(self, name: str, owner: str | None = None) -> None:

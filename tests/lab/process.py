@@ -166,10 +166,10 @@ class Process:
             self._child.wait(timeout_s)
         # A database's children lead sessions of their own: a stopped group does not include them.
         for pid, born in family:
-            if _birth(pid) == born:
+            if is_alive(pid, born):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: all(_birth(pid) != born for pid, born in family), f"{self.name}: end of children", timeout_s)
+        wait_until(lambda: not any(is_alive(*member) for member in family), f"{self.name}: end of children", timeout_s)
         self._child = None
 
     def log_tail(self) -> str:
@@ -194,6 +194,11 @@ def _birth(pid: int) -> str | None:
     """The start time of a living process, to tell it from a later one of the same number; None if dead."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in "ZX" else fields[19]
+
+
+def is_alive(pid: int, born: str) -> bool:
+    """Tell whether the process that `descendants` returned as (pid, born) still lives; one not yet reaped does not."""
+    return _birth(pid) == born
 
 
 def descendants(pid: int) -> list[tuple[int, str]]:

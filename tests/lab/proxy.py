@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from tests.lab.process import LabError, free_port
-from tests.lab.proxy_lines import HttpLine, Link, RawLine, reset_on_close
+from tests.lab.proxy_lines import HttpLine, Line, Link, RawLine
 from tests.lab.proxy_rules import Answer, Event, Fault, How, Rule, RuleBook
 
 __all__ = ["Answer", "Event", "Fault", "Proxy", "Rule"]
@@ -51,8 +51,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._connections = 0
-        self._sockets: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
+        self._lines: dict[threading.Thread, Line] = {}
 
     @property
     def url(self) -> str:
@@ -156,15 +155,13 @@ class Proxy:
         """Refuse new connections until `accept()`; end the open ones too unless `drop_open` is False."""
         with self._lock:
             listener, self._listener = self._listener, None
-            open_ones = list(self._sockets) if drop_open else []
+            open_ones = list(self._lines.values()) if drop_open else []
         if listener is not None:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
             listener.close()
-        for sock in open_ones:
-            with contextlib.suppress(OSError):
-                reset_on_close(sock)
-                sock.shutdown(socket.SHUT_RDWR)
+        for line in open_ones:
+            line.drop()
 
     @contextlib.contextmanager
     def refusing(self, *, drop_open: bool = True) -> Iterator[None]:
@@ -181,7 +178,7 @@ class Proxy:
         self.refuse()
         self.clear()
         with self._lock:
-            threads = list(self._threads)
+            threads = list(self._lines)
         for thread in threads:
             thread.join(10)
 
@@ -202,23 +199,25 @@ class Proxy:
             except OSError:
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                self._connections += 1
-                number = self._connections
-                thread = threading.Thread(
-                    target=self._serve, args=(client, number), name=f"lab-proxy-{number}", daemon=True
-                )
-                self._sockets.add(client)
-                self._threads.add(thread)
-            thread.start()
+            self._open(listener, client)
 
-    def _serve(self, client: socket.socket, number: int) -> None:
-        line = (HttpLine if self.protocol == "http" else RawLine)(self._link, client, number)
+    def _open(self, listener: socket.socket, client: socket.socket) -> None:
+        with self._lock:
+            if self._listener is not listener:  # accepted while `refuse` was called
+                client.close()
+                return
+            self._connections += 1
+            number = self._connections
+            line = (HttpLine if self.protocol == "http" else RawLine)(self._link, client, number)
+            thread = threading.Thread(target=self._serve, args=(line,), name=f"lab-proxy-{number}", daemon=True)
+            self._lines[thread] = line
+        thread.start()
+
+    def _serve(self, line: Line) -> None:
         try:
             with contextlib.suppress(OSError):
                 line.run()
         finally:
-            line.finish()
             with self._lock:
-                self._sockets.discard(client)
-                self._threads.discard(threading.current_thread())
+                self._lines.pop(threading.current_thread())
+            line.finish()

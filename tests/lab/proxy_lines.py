@@ -54,6 +54,15 @@ class Line:
         if self.event is not None:
             self.event.done = True
 
+    def drop(self) -> None:
+        """End the connection from another thread; what waits for the server goes on unless the proxy is stopping."""
+        with contextlib.suppress(OSError):
+            self.client.shutdown(socket.SHUT_RDWR)
+        upstream = self.upstream
+        if self.link.stopping.is_set() and upstream is not None:
+            with contextlib.suppress(OSError):
+                upstream.shutdown(socket.SHUT_RDWR)
+
     def connect(self) -> socket.socket:
         """Open a connection to the server."""
         self.upstream = socket.create_connection(("127.0.0.1", self.link.upstream_port), timeout=10)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.resources
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -42,12 +43,12 @@ def offset(moment: int, zone: str) -> timedelta:
     return found
 
 
-def changes_of(zone: str) -> list[int]:
-    """Every moment in 2005-2030 at which the zone's offset changes, found by another way than the calendar's own."""
+def changes_of(zone: str, first: int = 2005, last: int = 2030) -> list[int]:
+    """Every moment of these years at which the zone's offset changes, found by another way than the calendar's own."""
     found = []
     week = 7 * DAY
-    moment = int(datetime(2005, 1, 1, tzinfo=UTC).timestamp() * 1000)
-    while moment < int(datetime(2030, 1, 1, tzinfo=UTC).timestamp() * 1000):
+    moment = int(datetime(first, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    while moment < int(datetime(last, 1, 1, tzinfo=UTC).timestamp() * 1000):
         if offset(moment, zone) != offset(moment + week, zone):
             second = next(
                 at
@@ -243,6 +244,41 @@ def test_no_firing_lies_between_a_moment_and_the_next_firing(where, cron):
     assert next_firing(cron, zone, (moment + firing) // 2) == firing
     assert next_firing(cron, zone, firing - 1) == firing
     assert next_firing(cron, zone, firing) > firing
+
+
+def date_meant(firing: int, minute: int, zone: str) -> date:
+    """The date for which a daily cron fired; at the end of a leap it is that of the time leapt over."""
+    shown = datetime.fromtimestamp(firing // 1000, ZoneInfo(zone))
+    if shown.hour * 60 + shown.minute == minute:
+        return shown.date()
+    leapt_from = datetime.fromtimestamp(firing // 1000, UTC) + offset(firing - 1, zone)
+    return leapt_from.date() if minute >= leapt_from.hour * 60 + leapt_from.minute else shown.date()
+
+
+def test_in_every_zone_a_daily_cron_fires_once_a_day_at_every_clock_change():
+    """All zones of tzdata, each distinct change of 2024-2027: the minutes of the change itself, and around it."""
+    seen: set[tuple[int, timedelta, timedelta]] = set()
+    for zone in ZONES:
+        for change in changes_of(zone, 2024, 2028):
+            before, after = offset(change - 1, zone), offset(change, zone)
+            if (change, before, after) in seen:
+                continue  # the same change of another name
+            seen.add((change, before, after))
+            shift = int((after - before).total_seconds()) * 1000
+            wall = datetime.fromtimestamp(change // 1000, UTC) + before  # what the old clock shows at the change
+            for minutes_on in (-90, -30, -1, 0, 1, 15, 30, 59, 60, 90, 150):
+                at_minute = wall + timedelta(minutes=minutes_on)
+                cron = f"{at_minute.minute} {at_minute.hour} * * *"
+                firings = [next_firing(cron, zone, change - 2 * DAY - HOUR)]
+                while len(firings) < 5:
+                    firings.append(next_firing(cron, zone, firings[-1]))
+                gaps = [later - earlier for earlier, later in pairwise(firings)]
+                assert all(abs(gap - DAY) <= abs(shift) for gap in gaps), (zone, cron, firings)
+                if abs(shift) < DAY:
+                    assert min(gaps) > DAY // 2, (zone, cron, firings)
+                dates = {date_meant(firing, at_minute.hour * 60 + at_minute.minute, zone) for firing in firings}
+                assert len(dates) == len(firings), (zone, cron, firings)
+    assert len(seen) > 100, "there are changes to look at"
 
 
 def at(text: str, zone: str = "UTC") -> int:

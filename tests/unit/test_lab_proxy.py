@@ -314,6 +314,17 @@ def test_stop_does_not_deliver_what_is_held(server: CountingServer) -> None:
     assert server.calls == []
 
 
+def test_stop_does_not_wait_for_a_server_that_hangs() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        proxy = Proxy(silent.getsockname()[1]).start()
+        waiting = pool.submit(call, proxy)
+        assert soon(lambda: proxy.count() == 1 and proxy.log[0].delivered)
+        before = time.monotonic()
+        proxy.stop()
+        assert time.monotonic() - before < 2
+        assert isinstance(waiting.exception(5), (OSError, http.client.HTTPException))
+
+
 def test_dead_server_is_a_closed_connection(start_proxy: StartProxy) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

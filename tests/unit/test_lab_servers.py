@@ -7,23 +7,24 @@ import shutil
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import hvac
 import psycopg
 import pytest
+import requests
 
 from tests.lab import install, wire
 from tests.lab import postgres as postgres_module
-from tests.lab.alerta import Alerta
+from tests.lab.alerta import ADMIN, Alerta
 from tests.lab.openbao import OpenBaoCluster, OpenBaoDev, OpenBaoRaft
 from tests.lab.openbao_admin import Refused, Version
 from tests.lab.postgres import Postgres
-from tests.lab.process import Folder, LabError, Process, descendants, free_port, open_to_all
+from tests.lab.process import LabError, descendants, is_alive, open_to_all
 from tests.lab.proxy import Proxy
 
 # --- OpenBao ---
@@ -67,11 +68,14 @@ def test_dev_openbao_lets_in_only_what_a_policy_allows(openbao: OpenBaoDev) -> N
 def test_rate_limit_answers_429_with_retry_after(start_openbao_dev: Callable[[], OpenBaoDev]) -> None:
     admin = start_openbao_dev().admin
     admin.put("a", {"n": "1"})
-    admin.limit_rate("lab", 1, "secret/")
+    admin.limit_rate("lab", 1, "secret/", retry_after=True, block_s=3)
     answers = [admin.reply("GET", "secret/data/a") for _ in range(10)]
     refused = [answer for answer in answers if answer.status == 429]
-    assert refused
-    assert int(refused[0].headers["retry-after"]) >= 0
+    assert len(refused) >= 8
+    assert 0 < int(refused[0].headers["retry-after"]) <= 3
+    admin.limit_rate("lab", 1, "secret/")
+    silent = [admin.reply("GET", "secret/data/a") for _ in range(10)][-1]
+    assert (silent.status, silent.headers.get("retry-after")) == (429, None)
     admin.lift_rate_limit("lab")
     assert {admin.reply("GET", "secret/data/a").status for _ in range(10)} == {200}
 
@@ -136,17 +140,27 @@ def test_tls_openbao_is_trusted_by_its_bundle_only(start_openbao_raft: Callable[
     assert "canary-tls" not in audit
 
 
-class hvac_client:  # noqa: N801 - used as a function
-    """An hvac client whose connections are closed."""
+@contextmanager
+def hvac_client(url: str, token: str, verify: str) -> Iterator[hvac.Client]:
+    client = hvac.Client(url, token, verify=verify)
+    yield client
+    client.adapter.close()
 
-    def __init__(self, url: str, token: str, verify: str) -> None:
-        self.client = hvac.Client(url, token, verify=verify)
 
-    def __enter__(self) -> hvac.Client:
-        return self.client
-
-    def __exit__(self, *_: object) -> None:
-        self.client.adapter.close()
+def test_lost_answer_of_a_cas_write_is_found_by_sending_it_again(
+    openbao: OpenBaoDev, start_proxy: Callable[..., Proxy]
+) -> None:
+    proxy = start_proxy(openbao.port)
+    proxy.rule("answer_lost", method="POST", path="/data/lab/lost$", times=1)
+    with hvac_client(proxy.url, openbao.token, "") as client:
+        kv = client.secrets.kv.v2
+        with pytest.raises(requests.exceptions.ConnectionError):
+            kv.create_or_update_secret("lab/lost", {"n": "1"}, cas=0)
+        with pytest.raises(hvac.exceptions.InvalidRequest, match="check-and-set"):
+            kv.create_or_update_secret("lab/lost", {"n": "1"}, cas=0)
+        assert kv.create_or_update_secret("lab/lost", {"n": "2"}, cas=1)["data"]["version"] == 2
+    assert [event.status for event in proxy.log] == [200, 400, 200]
+    assert {event.delivered for event in proxy.log} == {True}
 
 
 def test_standby_forwards_writes_and_may_read_stale(start_openbao_cluster: Callable[..., OpenBaoCluster]) -> None:
@@ -192,6 +206,17 @@ def test_postgres_takes_the_right_password_only(postgres: Postgres) -> None:
     assert password not in postgres.log.read_text()
 
 
+def test_role_administrator_changes_passwords_of_its_roles_only(postgres: Postgres) -> None:
+    postgres.create_role("lab_mine")
+    postgres.create_role("lab_other")
+    password = postgres.create_role("lab_admin", createrole=True, admin_of=("lab_mine",))
+    with postgres.connect("lab_admin", password) as connection:
+        connection.execute("ALTER ROLE lab_mine PASSWORD 'canary-changed'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("ALTER ROLE lab_other PASSWORD 'canary-changed'")
+    assert postgres.login("lab_mine", "canary-changed")
+
+
 @pytest.mark.parametrize("end", ["kill", "immediate", "fast"])
 def test_postgres_keeps_what_it_acknowledged(start_postgres: Callable[..., Postgres], end: str) -> None:
     server = start_postgres(max_connections="12")
@@ -205,7 +230,7 @@ def test_postgres_keeps_what_it_acknowledged(start_postgres: Callable[..., Postg
         with pytest.raises(psycopg.OperationalError):
             server.connect()
     assert len(family) > 1
-    assert not any(Path(f"/proc/{pid}").exists() for pid, _ in family)
+    assert not any(is_alive(*member) for member in family)
     server.start()
     assert server.login("kept", password)
     assert server.query("SHOW max_connections") == [("12",)]
@@ -243,8 +268,8 @@ def raw(postgres: Postgres, start_proxy: Callable[..., Proxy]) -> Iterator[Simpl
     postgres.query(f"DROP ROLE {role}")
 
 
-def _alter(raw: SimpleNamespace, **options: str) -> None:
-    with psycopg.connect(raw.dsn, autocommit=True, **options) as connection:
+def _alter(raw: SimpleNamespace) -> None:
+    with psycopg.connect(raw.dsn, autocommit=True) as connection:
         connection.execute(f"ALTER ROLE {raw.role} PASSWORD '{raw.new}'")
 
 
@@ -296,8 +321,10 @@ def test_raw_proxy_breaks_the_second_connection_at_its_first_word(raw: SimpleNam
 def test_alerta_key_lives_from_creation_to_revocation(alerta: Alerta) -> None:
     made = alerta.create_key("lab-key")
     assert alerta.accepts(made["key"])
-    assert [key["id"] for key in alerta.keys() if key["text"] == "lab-key"] == [made["id"]]
-    assert alerta.ask("GET", "/keys", key=made["key"]).status == 403
+    listed = alerta.keys()
+    assert [key["id"] for key in listed if key["text"] == "lab-key"] == [made["id"]]
+    more = {"user": ADMIN, "scopes": ["admin"], "text": "lab-more"}
+    assert alerta.ask("POST", "/key", more, key=made["key"]).status == 403
     assert alerta.delete_key(made["id"]) == 200
     assert not alerta.accepts(made["key"])
     assert alerta.delete_key(made["id"]) == 404
@@ -307,10 +334,11 @@ def test_lost_answer_of_alerta_leaves_the_key_behind(alerta: Alerta, start_proxy
     proxy = start_proxy(alerta.port)
     proxy.rule("answer_lost", method="POST", path="^/key$", times=1)
     headers = {"Authorization": f"Key {alerta.admin_key}"}
-    body = {"user": "admin@lab.test", "scopes": ["read"], "text": "lab-lost"}
+    body = {"user": ADMIN, "scopes": ["read"], "text": "lab-lost"}
     with pytest.raises(ConnectionError):
         wire.call("POST", f"{proxy.url}/key", body, headers)
-    (orphan,) = [key for key in alerta.keys() if key["text"] == "lab-lost"]
+    listed = alerta.keys()
+    (orphan,) = [key for key in listed if key["text"] == "lab-lost"]
     assert wire.call("DELETE", f"{proxy.url}/key/{orphan['id']}", headers=headers).status == 200
 
 
@@ -325,90 +353,3 @@ def test_alerta_keeps_its_keys_over_a_kill(postgres: Postgres, start_alerta: Cal
     server.kill()
     server.start()
     assert server.accepts(made["key"])
-
-
-# --- processes and installation ---
-
-
-def test_process_that_fails_to_start_shows_its_log_without_secrets() -> None:
-    folder = Folder("failing")
-    try:
-        process = Process("failing", ["/bin/sh", "-c", "echo no canary-x here; exit 3"], folder.path / "log")
-        process.conceal = ("canary-x",)
-        process.start()
-        with pytest.raises(LabError, match=r"failing: the process ended[\s\S]*no \[concealed\] here"):
-            process.wait_ready(lambda: False)
-        hanging = Process("hanging", ["/bin/sleep", "60"], folder.path / "log")
-        hanging.start()
-        with pytest.raises(LabError, match="not within"):
-            hanging.wait_ready(lambda: False, 0.1)
-        assert not hanging.running
-    finally:
-        folder.remove()
-
-
-def test_process_outlives_the_thread_that_started_it_but_not_its_parent(tmp_path: Path) -> None:
-    process = Process("sleeper", ["/bin/sleep", "60"], tmp_path / "log")
-    thread = threading.Thread(target=process.start)
-    thread.start()
-    thread.join()
-    time.sleep(0.1)
-    assert process.running
-    process.end()
-    code = (
-        "import os, pathlib, sys\nfrom tests.lab.process import Process\n"
-        "p = Process('s', ['/bin/sleep', '60'], pathlib.Path(sys.argv[1]))\np.start()\n"
-        "print(p.pid, flush=True)\nos.kill(os.getpid(), 9)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "log")],
-        cwd=install.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    child = int(done.stdout)
-    limit = time.monotonic() + 5
-    while (alive := Path(f"/proc/{child}").exists()) and time.monotonic() < limit:
-        time.sleep(0.01)
-    assert not alive
-
-
-def test_free_ports_are_below_those_of_clients_and_never_the_same() -> None:
-    ports = [free_port() for _ in range(50)]
-    assert len(set(ports)) == 50
-    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert max(ports) < first_of_clients
-
-
-def test_absent_environment_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "ROOT", tmp_path)
-    (tmp_path / "requirements").mkdir()
-    for name in install.NAMES:
-        (tmp_path / "requirements" / f"{name}.txt").write_text("")
-    with pytest.raises(install.NotInstalled, match="run: make lab"):
-        OpenBaoDev()
-
-
-def test_changed_requirements_make_an_environment_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "ROOT", tmp_path)
-    pinned = tmp_path / "requirements" / "openbao.txt"
-    pinned.parent.mkdir()
-    pinned.write_text("# nothing\n")
-    assert install.install("openbao")
-    assert not install.install("openbao")
-    assert install.site_packages("openbao").is_dir()
-    pinned.write_text("# still nothing\n")
-    assert not install.is_installed("openbao")
-    pinned.write_text("an-unpinned-package==1.0\n")
-    assert install.main(["openbao"]) == 1
-    assert not install.is_installed("openbao")
-
-
-def test_laboratory_imports_no_room_of_ours() -> None:
-    code = (
-        "import sys, tests.lab.alerta, tests.lab.openbao, tests.lab.proxy, tests.lab.install\n"
-        "print([m for m in sys.modules if m.split('.')[0] == 'rotator' or m.startswith('rotator_')])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=install.ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "[]\n"

@@ -42,6 +42,7 @@ class FaultProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def exchange(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -1,0 +1,245 @@
+"""The routes of the local API: path and method, what is read from the request, which `Requests` call answers it.
+
+Used by `api`. The table at the end is the whole API; `docs/api.md` describes it and a test compares the two. Must hold
+no decision of its own: what is allowed, due or dangerous is the engine's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rotator.engine.requests import Caller, Json, RequestRefused, Requests, Selection
+
+from .api_bodies import Fields, bad, one_way, selection, source_file
+
+LONGEST_WAIT: Final = 30.0
+PLANS: Final = ("adopt", "rotate", "overlap", "contain", "retire")
+MODES: Final = ("overlap", "contain")
+ANSWERS: Final = (
+    "retry", "go_back", "go_on", "accept", "skip", "name", "give_up", "abandon", "contain_now", "overwrite", "take",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: who asks, the path's parts, the query, the body."""
+
+    caller: Caller
+    path: tuple[str, ...]
+    query: Fields
+    body: Fields
+
+
+Answer = Callable[[Requests, Ask], Json]
+
+
+def _status(requests: Requests, ask: Ask) -> Json:
+    return requests.status()
+
+
+def _credentials(requests: Requests, ask: Ask) -> Json:
+    ids = ask.query.texts("id")
+    labels = []
+    for one in ask.query.texts("label"):
+        key, separator, value = one.partition("=")
+        if not separator or not key:
+            raise bad("`label` must be key=value")
+        labels.append((key, value))
+    workflow = ask.query.text("workflow")
+    everything = not (ids or labels or workflow)
+    ask.query.end()
+    return requests.credentials(one_way(Selection(ids, tuple(labels), workflow, everything)))
+
+
+def _explain(requests: Requests, ask: Ask) -> Json:
+    return requests.explain(ask.path[0])
+
+
+def _plan(requests: Requests, ask: Ask) -> Json:
+    chosen, kind = selection(ask.body), ask.body.one_of("kind", PLANS)
+    ask.body.end()
+    return requests.plan(chosen, kind)
+
+
+def _adopt(requests: Requests, ask: Ask) -> Json:
+    ids, source, reason = ask.body.texts("ids"), source_file(ask.body, needed=False), ask.body.text("reason")
+    ask.body.end()
+    if not ids:
+        raise bad("the body needs `ids`")
+    if source and len(ids) != 1:
+        raise bad("`from` goes with one credential only")
+    return requests.adopt(ask.caller, ids, source=source, reason=reason)
+
+
+def _deposit(requests: Requests, ask: Ask) -> Json:
+    source, replace, reason = source_file(ask.body, needed=True), ask.body.flag("replace"), ask.body.text("reason")
+    ask.body.end()
+    return requests.deposit(ask.caller, ask.path[0], source=source, replace=replace, reason=reason)
+
+
+def _rotate(requests: Requests, ask: Ask) -> Json:
+    chosen, reason, ticket = selection(ask.body), ask.body.text("reason", needed=True), ask.body.text("ticket")
+    ask.body.end()
+    return requests.rotate(ask.caller, chosen, reason=reason, ticket=ticket)
+
+
+def _emergency(requests: Requests, ask: Ask) -> Json:
+    chosen, mode = selection(ask.body), ask.body.one_of("mode", MODES)
+    reason, ticket = ask.body.text("reason", needed=True), ask.body.text("ticket")
+    ask.body.end()
+    return requests.emergency(ask.caller, chosen, mode=mode, reason=reason, ticket=ticket)
+
+
+def _retire(requests: Requests, ask: Ask) -> Json:
+    apply = ask.body.flag("apply")
+    reason, ticket = ask.body.text("reason", needed=apply), ask.body.text("ticket")
+    ask.body.end()
+    return requests.retire(ask.caller, ask.path[0], apply=apply, reason=reason, ticket=ticket)
+
+
+def _certificate(requests: Requests, ask: Ask) -> Json:
+    return requests.certificate(ask.path[0])
+
+
+def _verify(requests: Requests, ask: Ask) -> Json:
+    chosen = selection(ask.body)
+    ask.body.end()
+    return requests.verify(chosen)
+
+
+def _runs(requests: Requests, ask: Ask) -> Json:
+    credential, open_only = ask.query.text("credential"), ask.query.flag("open")
+    limit = int(ask.query.number("limit", 50, low=1, high=1000))
+    ask.query.end()
+    return requests.runs(credential=credential, open_only=open_only, limit=limit)
+
+
+def _run(requests: Requests, ask: Ask) -> Json:
+    return requests.run(ask.path[0])
+
+
+def _events(requests: Requests, ask: Ask) -> Json:
+    """Without the waiting, which `api` does in slices."""
+    after = int(ask.query.number("after", 0, low=0, high=2**62))
+    wait = ask.query.number("wait", 0, low=0, high=LONGEST_WAIT)
+    ask.query.end()
+    return requests.events(ask.path[0], after, wait)
+
+
+def _answer(requests: Requests, ask: Ask) -> Json:
+    answer, reason = ask.body.one_of("answer", ANSWERS), ask.body.text("reason", needed=True)
+    inner = ask.body.inner("about")
+    about = {name: text for name in ("gen", "home", "consumer", "handle") if (text := inner.text(name))}
+    inner.end()
+    ask.body.end()
+    if "gen" in about and not (about["gen"].isascii() and about["gen"].isdigit() and len(about["gen"]) < 10):
+        raise bad("`gen` must be the number of a generation, as text")
+    return requests.answer(ask.caller, ask.path[0], answer, about=about, reason=reason)
+
+
+def _back(requests: Requests, ask: Ask) -> Json:
+    reason = ask.body.text("reason", needed=True)
+    ask.body.end()
+    return requests.back(ask.caller, ask.path[0], reason=reason)
+
+
+def _debts(requests: Requests, ask: Ask) -> Json:
+    credential = ask.query.text("credential")
+    ask.query.end()
+    return requests.debts(credential)
+
+
+def _pause(requests: Requests, ask: Ask) -> Json:
+    chosen, reason, until = selection(ask.body), ask.body.text("reason", needed=True), ask.body.text("until")
+    ask.body.end()
+    return requests.pause(ask.caller, chosen, reason=reason, until=until)
+
+
+def _resume(requests: Requests, ask: Ask) -> Json:
+    chosen, reason = selection(ask.body), ask.body.text("reason")
+    ask.body.end()
+    return requests.resume(ask.caller, chosen, reason=reason)
+
+
+def _reload(requests: Requests, ask: Ask) -> Json:
+    return requests.reload(ask.caller)
+
+
+def _plugins(requests: Requests, ask: Ask) -> Json:
+    return requests.plugins()
+
+
+def _try(requests: Requests, ask: Ask) -> Json:
+    return requests.attempt(ask.path[0])
+
+
+ROUTES: Final[Mapping[tuple[str, str], Answer]] = {
+    ("GET", "/v1/status"): _status,
+    ("GET", "/v1/credentials"): _credentials,
+    ("GET", "/v1/credentials/{id}"): _explain,
+    ("POST", "/v1/plan"): _plan,
+    ("POST", "/v1/adopt"): _adopt,
+    ("POST", "/v1/rotate"): _rotate,
+    ("POST", "/v1/emergency"): _emergency,
+    ("POST", "/v1/verify"): _verify,
+    ("POST", "/v1/workflows/{name}/retire"): _retire,
+    ("GET", "/v1/campaigns/{id}/certificate"): _certificate,
+    ("GET", "/v1/runs"): _runs,
+    ("GET", "/v1/runs/{id}"): _run,
+    ("GET", "/v1/runs/{id}/events"): _events,
+    ("POST", "/v1/runs/{id}/answer"): _answer,
+    ("POST", "/v1/runs/{id}/back"): _back,
+    ("GET", "/v1/debts"): _debts,
+    ("POST", "/v1/pause"): _pause,
+    ("POST", "/v1/resume"): _resume,
+    ("POST", "/v1/reload"): _reload,
+    ("GET", "/v1/plugins"): _plugins,
+    ("POST", "/v1/endpoints/{name}/admin"): _deposit,
+    ("POST", "/v1/endpoints/{name}/try"): _try,
+}
+"""Every request. `{id}` and `{name}` are one part of the path, percent-encoded."""
+
+EVENTS_ROUTE: Final = "/v1/runs/{id}/events"
+_PARTS: Final = {key: key[1].strip("/").split("/") for key in ROUTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The route of a request and the parts of its path."""
+
+    route: str
+    answer: Answer
+    path: tuple[str, ...]
+
+
+def find_route(method: str, parts: list[str]) -> Found:
+    """By method and the decoded parts of the path. Raises RequestRefused."""
+    elsewhere = False
+    for key, pattern in _PARTS.items():
+        if len(pattern) != len(parts):
+            continue
+        taken = tuple(given for wanted, given in zip(pattern, parts, strict=True) if wanted.startswith("{"))
+        same = all(wanted.startswith("{") or wanted == given for wanted, given in zip(pattern, parts, strict=True))
+        if not same or not all(one and one.isprintable() and len(one) <= 200 for one in taken):
+            continue
+        if key[0] == method:
+            return Found(key[1], ROUTES[key], taken)
+        elsewhere = True
+    if elsewhere:
+        raise RequestRefused("ROT-BAD-METHOD", "this path takes another method", exit=2)
+    raise RequestRefused("ROT-NO-ROUTE", "the API has no such path", exit=5, hint="client and daemon may differ in version")
+
+
+def query_fields(pairs: list[tuple[str, str]]) -> Fields:
+    """Query parameters: `id` and `label` may come several times, all others once."""
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in {"id", "label"}:
+            given.setdefault(name, []).append(value)
+        elif name in given:
+            raise bad("the query has a parameter twice")
+        else:
+            given[name] = value
+    return Fields(given, "query")

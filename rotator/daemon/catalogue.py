@@ -1,0 +1,67 @@
+"""Every log event of the product: one name, one meaning, and the fields that may stand beside it.
+
+Read by the log pipeline (`logs`), which lets nothing else through, and by the test that scans the source for event
+names. A field is listed here because somebody made sure that it never holds a value of a credential; prose, bodies,
+addresses with a query and messages of vendors are not fields. Must import nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """What an event says, once and for all, and the fields it may carry beside those of `CONTEXT`."""
+
+    meaning: str
+    fields: frozenset[str] = frozenset()
+
+
+def _event(meaning: str, *fields: str) -> LogEvent:
+    return LogEvent(meaning, frozenset(fields))
+
+
+CONTEXT: Final = frozenset(
+    {"actor", "campaign", "credential", "endpoint", "exception", "level", "logger", "report", "run", "worker"}
+)
+"""Fields that any event may carry: they are bound as context, or come from the pipeline itself."""
+
+EVENTS: Final[Mapping[str, LogEvent]] = {
+    "daemon.api.busy": _event("All threads of the local API are taken; a caller was told to come again.", "limit"),
+    "daemon.api.internal": _event("A request met a bug. `report` stands in the caller's answer too.", "method", "route"),
+    "daemon.api.listening": _event("The local API accepts requests.", "path", "mode"),
+    "daemon.api.peer_refused": _event("Somebody who may not speak connected to the local socket.", "uid", "pid"),
+    "daemon.api.refused": _event("A request was not carried out.", "method", "route", "code", "exit", "ms"),
+    "daemon.api.request": _event("A request was answered.", "method", "route", "status", "ms"),
+    "daemon.api.stale_socket": _event("The socket of a daemon that is dead was removed.", "path"),
+    "daemon.api.stopped": _event("The local API accepts nothing any more.", "waited"),
+    "daemon.hardening.failed": _event("A protection of the process could not be set.", "protection", "errno"),
+    "daemon.health.failed": _event("The health port met a bug.", "route"),
+    "daemon.health.listening": _event("The health port accepts requests.", "address", "port"),
+    "daemon.library.message": _event(
+        "A library warned. Its text is left out, its template is kept where the library has one.",
+        "library",
+        "severity",
+        "place",
+        "template",
+    ),
+    "daemon.log.refused": _event(
+        "A log line had an event or a field that is not in the catalogue, or a value that is no scalar; what was not "
+        "understood was left out.",
+        "name",
+        "left_out",
+    ),
+    "daemon.reload.failed": _event("The configuration could not be read anew; the old one stands whole.", "code"),
+    "daemon.signal.hurry": _event("A second signal: the daemon stops without waiting for the steps in progress.", "signal"),
+    "daemon.signal.reload": _event("SIGHUP: the configuration is read anew."),
+    "daemon.signal.stop": _event("The daemon stops: it takes up nothing new and ends the steps in progress.", "signal"),
+    "daemon.tick.caught_up": _event("The machine's clock was set back; the next tick was moved to now.", "ahead"),
+    "daemon.tick.failed": _event("A tick raised; the next one comes as planned."),
+    "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),
+    "engine.run.ended": _event("A run ended.", "ending"),
+    "engine.run.lease_lost": _event("Another worker has the run; this one stopped at once."),
+    "engine.step.done": _event("A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"),
+}

@@ -1,0 +1,358 @@
+"""Requests that change nothing: status, explain, plan, runs, debts, certificate. The reading half of `service`.
+
+Read from the ledger and, for plan and verify, by probes that change nothing. Never a value, never an effect.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rotator.machine import answers, display, reasons
+from rotator.machine.dryrun import dry_run
+from rotator.machine.due import due
+from rotator.machine.facts import Facts, RunKind
+from rotator.machine.holds import Limits
+
+from .inventory import Credential, CredentialId
+from .planning import Planner, digest
+from .ports import Claim, Clock, CredentialRow, Debt, Ledger, RunId, RunRow
+from .requests import Json, RequestRefused, Selection
+from .retirement import certificate_of
+from .tick import Tick
+from .views import credential_view, debt_view, event_view, generations_view, instant, run_exit
+from .wording import answer_in_words, event_in_words, step_in_words
+
+NOT_FOUND, USAGE, BUSY = 5, 2, 6
+SOON = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a read-only probe of what serves showed."""
+
+    home: str
+    answer: str
+    reason: str
+
+
+class Inspector(Protocol):
+    """Reads of the world, through the effects."""
+
+    def verify(self, definition: Credential, facts: Facts) -> Sequence[Seen]:
+        """Probe the current value at its homes; changes nothing."""
+        ...
+
+    def findings(self, definition: Credential) -> Sequence[tuple[str, str]]:
+        """(code, words) of what would be in the way: store checks and preflights."""
+        ...
+
+    def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
+        """The reads of an endpoint against the real thing: {ability, ok, says}."""
+        ...
+
+    def plugins(self) -> Sequence[Mapping[str, Any]]:
+        """What is loaded."""
+        ...
+
+
+@dataclass(slots=True)
+class Enquiries:
+    """The reading half; see `Requests` for the shapes."""
+
+    ledger: Ledger
+    clock: Clock
+    planner: Callable[[], Planner]
+    tick: Tick
+    inspector: Inspector
+    limits: Callable[[RunRow, Facts, int], Limits]
+    observing: Callable[[], bool]
+    version: str
+    owner: str
+
+    def status(self) -> Json:
+        now = self.clock.now()
+        rows = self.ledger.credentials()
+        debts = self.ledger.debts()
+        open_runs = [self.run(run.id) for run in self.ledger.runs(open_only=True, limit=1000)]
+        waiting = [run for run in open_runs if run["question"] is not None]
+        coming = sorted((row for row in rows if row.next_due_at is not None), key=lambda row: row.next_due_at or 0)
+        installation = self.ledger.installation()
+        return {
+            "installation": "" if installation is None else installation.name,
+            "version": self.version,
+            "now": instant(now),
+            "observe": self.observing(),
+            "braked": self.tick.braked,
+            "counts": {
+                "managed": sum(row.managed for row in rows),
+                "adopted": sum(row.adopted_at is not None for row in rows),
+                "due": self.ledger.count_due(now),
+                "paused": sum(row.pause is not None for row in rows),
+                "open_runs": len(open_runs),
+                "waiting": len(waiting),
+                "debts": len(debts),
+            },
+            "next": [
+                {"credential": row.definition.id, "due": instant(row.next_due_at), "why": row.due_why}
+                for row in coming[:SOON]
+            ],
+            "open": open_runs,
+            "waiting": waiting,
+            "debts": self._debts(debts),
+        }
+
+    def credentials(self, selection: Selection) -> Json:
+        return {
+            "items": [credential_view(row, len(self.ledger.debts(row.definition.id))) for row in self.select(selection)]
+        }
+
+    def explain(self, credential: str) -> Json:
+        row, now = self.row(credential), self.clock.now()
+        schedule = self.tick.schedule(row, now)
+        verdict = due(schedule, now)
+        run = None if row.open_run is None else self.ledger.run(row.open_run)
+        plan = self.planner().plan(row.definition, RunKind.ROTATE if run is None else run.kind)
+        steps = dry_run(plan if run is None else run.plan, row.facts, now).steps
+        fingerprints = self.ledger.fingerprints(row.definition.id)
+        return {
+            **credential_view(row, len(self.ledger.debts(row.definition.id))),
+            "verdict": verdict.why,
+            "verdict_says": self.words(verdict.why),
+            "again": instant(verdict.at),
+            "held": "" if run is None else run.held_why,
+            "held_says": "" if run is None or not run.held_why else self.words(run.held_why),
+            "run": None if run is None else self.run(run.id),
+            "steps": [
+                {"kind": one.step.kind.value, "leg": one.leg, "rung": one.rung, "says": step_in_words(one.step)}
+                for one in steps
+            ],
+            "generations": generations_view(row.facts, fingerprints),
+        }
+
+    def plan(self, selection: Selection, kind: str) -> Json:
+        kinds = {"rotate", "overlap", "contain", "retire", "adopt"}
+        if kind not in kinds:
+            raise RequestRefused("ROT-USAGE", f"kind is one of {', '.join(sorted(kinds))}", exit=USAGE)
+        return {"items": [self._plan(row, RunKind(kind)) for row in self.select(selection)]}
+
+    def certificate(self, campaign: str) -> Json:
+        runs = [run for run in self.ledger.runs(limit=10_000) if run.campaign == campaign]
+        if not runs:
+            raise RequestRefused("ROT-NOT-FOUND", f"no campaign {campaign}", exit=NOT_FOUND)
+        parts = []
+        for run in sorted(runs, key=lambda one: one.credential):
+            facts = self.row(run.credential).facts
+            prints = self.ledger.fingerprints(run.credential)
+            parts.append(certificate_of(run, facts, self._history(run), prints))
+        installation = self.ledger.installation()
+        return {
+            "schema": 1,
+            "installation": "" if installation is None else installation.name,
+            "campaign": campaign,
+            "kind": runs[0].kind.value,
+            "actor": runs[0].actor,
+            "reason": runs[0].reason,
+            "opened": instant(min(run.opened_at for run in runs)),
+            "ended": instant(max((run.ended_at or 0) for run in runs)) if all(run.ended_at for run in runs) else None,
+            "complete": all(part["complete"] for part in parts),
+            "credentials": parts,
+        }
+
+    def verify(self, selection: Selection) -> Json:
+        items = []
+        for row in self.select(selection):
+            seen = self.inspector.verify(row.definition, row.facts)
+            homes = [{"home": one.home, "answer": one.answer, "reason": one.reason} for one in seen]
+            items.append(
+                {
+                    "credential": row.definition.id,
+                    "ok": bool(seen) and all(s.answer == "alive" for s in seen),
+                    "homes": homes,
+                }
+            )
+        return {"items": items}
+
+    def runs(self, *, credential: str, open_only: bool, limit: int) -> Json:
+        only = self.row(credential).definition.id if credential else None
+        return {
+            "items": [self.run(row.id) for row in self.ledger.runs(credential=only, open_only=open_only, limit=limit)]
+        }
+
+    def run(self, run: str) -> Json:
+        row = self.run_row(run)
+        found = self.ledger.credential(row.credential)
+        facts = Facts() if found is None else found.facts
+        is_last = found is not None and (found.open_run == row.id or row.ended_at is None)
+        holding, everything = display.progress(row.plan, facts) if is_last else (0, 0)
+        over = "" if row.ending is None else row.ending.value
+        return {
+            "id": row.id, "credential": row.credential, "kind": row.kind.value, "actor": row.actor,
+            "reason": row.reason, "campaign": row.campaign, "opened": instant(row.opened_at),
+            "ended": instant(row.ended_at), "ending": over or None,
+            "display": display.word(row.plan, facts, self.clock.now()) if is_last else over,
+            "progress": {"holds": holding, "all": everything},
+            "wake": instant(row.wake_at), "held": row.held_why,
+            "question": self._question(row, facts) if is_last else None,
+            "debts": self._debts(self.ledger.debts(row.credential)),
+        }  # fmt: skip
+
+    def events(self, run: str, after: int, wait: float) -> Json:
+        row = self.run_row(run)
+        until = self.clock.monotonic() + min(wait, 30.0)
+        while True:
+            entries = self.ledger.journal(row.id, after)
+            row = self.run_row(run)
+            found = self.ledger.credential(row.credential)
+            facts = Facts() if found is None else found.facts
+            code = run_exit(row, facts)
+            if entries or code is not None or self.clock.monotonic() >= until:
+                break
+            self.clock.sleep(0.1)
+        shown = "" if row.ended_at is not None else display.word(row.plan, facts, self.clock.now())
+        return {
+            "items": [event_view(entry, event_in_words(entry.event), shown) for entry in entries],
+            "ended": instant(row.ended_at),
+            "ending": None if row.ending is None else row.ending.value,
+            "exit": code,
+        }
+
+    def debts(self, credential: str) -> Json:
+        only = self.row(credential).definition.id if credential else None
+        return {"items": self._debts(self.ledger.debts(only))}
+
+    def plugins(self) -> Json:
+        return {"items": list(self.inspector.plugins())}
+
+    def attempt(self, endpoint: str) -> Json:
+        return {"endpoint": endpoint, "steps": list(self.inspector.attempt(endpoint))}
+
+    def ready(self) -> tuple[bool, str]:
+        installation = self.ledger.installation()
+        return (installation is not None, "" if installation is not None else "no_installation")
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def words(self, reason: str) -> str:
+        """What a reason code means."""
+        return reasons.REASONS.get(reason, reason.replace("_", " "))
+
+    def row(self, credential: str) -> CredentialRow:
+        """The credential, or a refusal with the nearest names."""
+        found = self.ledger.credential(CredentialId(credential))
+        if found is None:
+            near = difflib.get_close_matches(credential, [r.definition.id for r in self.ledger.credentials()], 3, 0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else "rotator status"
+            raise RequestRefused("ROT-NOT-FOUND", f"no credential {credential}", exit=NOT_FOUND, hint=hint)
+        return found
+
+    def run_row(self, run: str) -> RunRow:
+        """The run, or a refusal."""
+        found = self.ledger.run(RunId(run))
+        if found is None:
+            raise RequestRefused("ROT-NOT-FOUND", f"no run {run}", exit=NOT_FOUND, hint="rotator runs list")
+        return found
+
+    def select(self, selection: Selection) -> list[CredentialRow]:
+        """The rows that a selection means; refused if it means none."""
+        if selection.ids:
+            return [self.row(name) for name in selection.ids]
+        rows = [row for row in self.ledger.credentials() if row.managed]
+        if selection.workflow:
+            rows = [row for row in rows if selection.workflow in row.definition.workflows]
+        elif selection.labels:
+            wanted = set(selection.labels)
+            rows = [row for row in rows if wanted <= set(row.definition.labels)]
+        elif not selection.everything:
+            raise RequestRefused("ROT-USAGE", "say which: ids, -l, --workflow or --all", exit=USAGE)
+        if not rows:
+            raise RequestRefused("ROT-NOT-FOUND", "no credential fits", exit=NOT_FOUND, hint="rotator status")
+        return rows
+
+    def claim_for_person(self, run: RunId) -> Claim:
+        """The run, for a person's answer: a worker that has it finishes its step first (bounded by its deadline)."""
+        limit = self.clock.monotonic() + 90
+        while self.clock.monotonic() < limit:
+            now = self.clock.now()
+            claim = self.ledger.claim(run, now, f"{self.owner}/person", now + 10_000)
+            if claim is not None:
+                return claim
+            self.clock.sleep(0.02)
+        raise RequestRefused(
+            "ROT-RUN-BUSY", "a step of this run is under way", exit=BUSY, run=run, hint=f"rotator runs watch {run}"
+        )
+
+    def settle(self, run: RunId) -> None:
+        """Wait for a run that was told to end (bounded)."""
+        limit = self.clock.monotonic() + 30
+        while self.clock.monotonic() < limit:
+            row = self.ledger.run(run)
+            if row is None or row.ended_at is not None:
+                return
+            self.clock.sleep(0.02)
+
+    def _plan(self, row: CredentialRow, kind: RunKind) -> dict[str, Any]:
+        try:
+            plan = self.planner().plan(row.definition, kind)
+        except LookupError as missing:
+            refused = {"code": "unknown_endpoint", "says": str(missing)}
+            return {"credential": row.definition.id, "kind": kind.value, "refused": refused}
+        dry = dry_run(plan, row.facts, self.clock.now())
+        found = self.inspector.findings(row.definition)
+        return {
+            "credential": row.definition.id,
+            "kind": kind.value,
+            "digest": digest(row.definition, plan),
+            "steps": [
+                {"n": n, "leg": one.leg, "rung": one.rung, "kind": one.step.kind.value, "says": step_in_words(one.step)}
+                for n, one in enumerate(dry.steps, 1)
+            ],
+            "exposure": list(dry.exposure),
+            "irreversible": list(dry.irreversible),
+            "findings": [{"code": code, "says": says} for code, says in found],
+            "refused": None,
+        }
+
+    def _history(self, run: RunRow) -> list[Any]:
+        """All journal rows of the credential up to and with this run: a proof may be older than the campaign."""
+        rows = self.ledger.runs(credential=run.credential, limit=10_000)
+        return [entry for one in reversed(rows) for entry in self.ledger.journal(one.id)]
+
+    def _question(self, row: RunRow, facts: Facts) -> dict[str, Any] | None:
+        question = facts.question
+        if question is None or row.ended_at is not None:
+            return None
+        known, unknown = display.certain(row.plan, facts), display.uncertain(row.plan, facts)
+        offered = []
+        for one in answers.legal(row.plan, facts):
+            about = "".join(
+                f" --{name} {value}"
+                for name, value in (
+                    ("gen", one.gen),
+                    ("home", one.home),
+                    ("consumer", one.consumer),
+                    ("handle", one.handle),
+                )
+                if value is not None
+            )
+            command = f"rotator runs answer {row.id} {one.kind.value}{about} --reason TEXT"
+            offered.append({"answer": one.kind.value, "says": answer_in_words(one), "command": command})
+        return {
+            "topic": question.topic.value,
+            "says": self.words(question.topic.value),
+            "detail": question.detail,
+            "detail_says": self.words(question.detail) if question.detail else "",
+            "step": None if question.step is None else step_in_words(question.step),
+            "known": list(known),
+            "unknown": list(unknown),
+            "answers": offered,
+        }
+
+    def _debts(self, debts: Sequence[Debt]) -> list[dict[str, Any]]:
+        prints: dict[CredentialId, Mapping[Any, str]] = {}
+        for debt in debts:
+            if debt.credential not in prints:
+                prints[debt.credential] = self.ledger.fingerprints(debt.credential)
+        return [debt_view(debt, prints[debt.credential].get(debt.gen, "")) for debt in debts]

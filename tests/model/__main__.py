@@ -1,0 +1,62 @@
+"""python -m tests.model: every set. --list, --config NAME --faults N, --set NAME; a counter-example is printed as a trace."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tests.model.configurations import Configuration
+from tests.model.explorer import Result, explore
+from tests.model.sets import SETS
+
+
+def closing_line(results: list[Result], seconds: float) -> str:
+    """The line that closes every exploration."""
+    states, transitions = sum(r.states for r in results), sum(r.transitions for r in results)
+    return f"{len(results)} configurations, {states:,} states, {transitions:,} transitions, {seconds:.0f} s"
+
+
+def report(result: Result) -> None:
+    """One configuration, and what was found in it."""
+    print(f"  {result.name:36} {result.states:9,} {result.transitions:10,} {result.seconds:7.1f} s  {result.endings}")
+    for what, trace in result.violations:
+        print(f"    VIOLATION {what}\n      " + "\n      ".join(f"{n:3} {line}" for n, line in enumerate(trace, 1)))
+
+
+def main() -> int:
+    """Explore what is asked for; 1 if anything was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.model")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--set", dest="only")
+    parser.add_argument("--config")
+    parser.add_argument("--faults", type=int)
+    parser.add_argument("--all-violations", action="store_true")
+    args = parser.parse_args()
+    began, results = time.perf_counter(), []
+    for name, (configs, faults) in SETS.items():
+        if args.only and args.only != name:
+            continue
+        chosen: tuple[Configuration, ...] = configs()
+        if args.config:
+            chosen = tuple(c for c in chosen if c.name == args.config)
+        if args.list:
+            print(f"{name} ({len(chosen)}, {faults} faults)", *(f"  {c.name}" for c in chosen), sep="\n")
+            continue
+        if chosen:
+            print(f"{name}:")
+        since, here = time.perf_counter(), []
+        for config in chosen:
+            here.append(explore(config, faults if args.faults is None else args.faults, stop_at_first=not args.all_violations))
+            report(here[-1])
+            sys.stdout.flush()
+        results += here
+        if here:
+            print(f"{name}: {closing_line(here, time.perf_counter() - since)}")
+    if not args.list:
+        print(closing_line(results, time.perf_counter() - began))
+    return 1 if any(r.violations for r in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

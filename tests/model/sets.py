@@ -1,0 +1,32 @@
+"""Which configurations are explored with how many faults. Called by `python -m tests.model` and by the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.model.configurations import (
+    Configuration,
+    chained,
+    contain_now,
+    slots_and_more,
+    strict_control,
+    the_26,
+)
+
+LESS = frozenset({"failed", "failed, though done", "unsent", "inconclusive verify", "read failed"})
+
+
+def four_faults() -> tuple[Configuration, ...]:
+    """The 26 without what only counts attempts."""
+    return tuple(replace(config, without=LESS) for config in the_26())
+
+
+SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
+    "the 26": (the_26, 3),
+    "four faults": (four_faults, 4),
+    "chained": (chained, 3),
+    "contain now": (contain_now, 3),
+    "strict": (strict_control, 3),
+    "slots": (slots_and_more, 3),
+}
