@@ -7,9 +7,11 @@ never let an exception's text out: a bug answers ROT-INTERNAL with the id of the
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
+import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +23,7 @@ from rotator.engine.ports import Clock
 from rotator.engine.requests import Caller, Json, RequestRefused, Requests
 
 from .api_bodies import Fields, bad, parse_body
-from .api_routes import EVENTS_ROUTE, Ask, Found, find_route, query_fields
+from .api_routes import EVENTS_ROUTE, LONGEST_WAIT, Ask, Found, find_route, query_fields
 from .api_socket import LocalSocket, Peer, SocketRefused, peer_of
 from .api_threads import BoundedServer, DeadlineHandler
 from .clock import new_id
@@ -92,6 +94,7 @@ class ApiServer:
         self._server.requests = self._requests
         self._server.may_speak = self._others | {0, os.geteuid()}
         self._server.peer = self._peer
+        self._server.waits = threading.BoundedSemaphore(max(1, self._limit // 2))
         self._server.start("api")
         _LOG.info("daemon.api.listening", path=str(self._path), mode=f"{self._socket.mode:04o}")
 
@@ -108,14 +111,14 @@ class _Server(BoundedServer):
     requests: Requests
     may_speak: frozenset[int]
     peer: Callable[[socket.socket], Peer]
-    waiting: int = 0
+    waits: threading.BoundedSemaphore
 
     def answer_busy(self, request: socket.socket) -> None:
         _LOG.warning("daemon.api.busy", limit=self.limit)
-        request.setblocking(False)
-        body = b'{"schema_version": 1, "error": {"code": "ROT-BUSY", "message": "the daemon answers too many at once", '
-        body += b'"hint": "again in a moment", "exit": 13, "run": "", "docs": "docs/runbook.md#rot-busy"}}\n'
+        busy = RequestRefused("ROT-BUSY", "the daemon answers too many at once", exit=13, hint="again in a moment")
+        body = json.dumps(error_document(busy)).encode()
         head = f"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        request.setblocking(False)
         try:
             request.send(head.encode() + b"Connection: close\r\n\r\n" + body)
         except OSError:  # gone, or not reading: it is closed next
@@ -124,29 +127,119 @@ class _Server(BoundedServer):
 
 class _Handler(DeadlineHandler):
     server: _Server
+    route = ""
 
     def respond(self) -> None:
         began = self.server.clock.monotonic()
-        route, status, refused = "", 200, None
         peer = self.server.peer(self.connection)
+        status, answer = 200, {}
+        refused: RequestRefused | None = None
         try:
-            self._check(peer)
-            found, query = self._route()
-            route = found.route
-            body = Fields(self._body(), "body")
-            document = self._call(found, Ask(Caller(peer.actor), found.path, query, body))
-            answer: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **document}
+            answer = self._answer(peer)
         except RequestRefused as error:
             refused, answer = error, error_document(error)
             status = _STATUS_BY_CODE.get(error.code) or _STATUS_BY_EXIT.get(error.exit, 400)
-        except OSError:
-            if not isinstance(self.server.stopping, object):  # pragma: no cover
-                raise
+        ms = round((self.server.clock.monotonic() - began) * 1000, 1)
+        about = {"method": self.command, "route": self.route, "actor": peer.actor, "ms": ms}
+        if refused is not None:
+            _LOG.info("daemon.api.refused", code=refused.code, exit=refused.exit, **about)
+        elif self.command == "GET":
+            _LOG.debug("daemon.api.request", status=status, **about)
+        else:
+            _LOG.info("daemon.api.request", status=status, **about)
+        self.send_json(status, answer)
+
+    def _answer(self, peer: Peer) -> dict[str, Any]:
+        if peer.uid not in self.server.may_speak:
+            _LOG.warning("daemon.api.peer_refused", uid=peer.uid, pid=peer.pid)
+            raise RequestRefused(
+                "ROT-NOT-ALLOWED",
+                f"uid {peer.uid} may not speak to this daemon",
+                exit=4,
+                hint="run the command as the daemon's user or root, or add the uid to daemon.allow_uids",
+            )
+        found, query = self._find()
+        self.route = found.route
+        ask = Ask(Caller(peer.actor), found.path, query, Fields(self._body(), "body"))
+        try:
+            document = self._wait(found, ask) if found.route == EVENTS_ROUTE else self._call(found, ask)
+        except RequestRefused:
             raise
         except Exception:  # the boundary: a bug is told by its report only
             report = new_id()
-            _LOG.exception("daemon.api.internal", method=self.command, route=route, report=report, actor=peer.actor)
+            _LOG.exception("daemon.api.internal", method=self.command, route=found.route, report=report)
             message = f"a bug in the daemon; its log has more under report {report}"
-            answer, status = error_document(RequestRefused("ROT-INTERNAL", message, exit=1)), 500
-        self._log(route, status, refused, peer, round((self.server.clock.monotonic() - began) * 1000, 1))
-        self.send_json(status, answer)
+            raise RequestRefused("ROT-INTERNAL", message, exit=1) from None
+        return {"schema_version": SCHEMA_VERSION, **document}
+
+    def _find(self) -> tuple[Found, Fields]:
+        try:
+            url = urlsplit(self.path)
+            parts = [unquote(one, errors="strict") for one in url.path.strip("/").split("/")]
+            pairs = parse_qsl(url.query, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        except ValueError:
+            raise bad("the path or its query is not well formed") from None
+        found = find_route(self.command, parts)
+        return found, query_fields(pairs)
+
+    def _body(self) -> dict[str, Any]:
+        if "Transfer-Encoding" in self.headers:
+            raise bad("a body comes whole, with its Content-Length")
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()) or len(self.headers.get_all("Content-Length", [])) > 1:
+            raise bad("Content-Length is no number")
+        if len(length) > 12 or int(length) > LARGEST_BODY:
+            raise RequestRefused("ROT-TOO-LARGE", f"a body has at most {LARGEST_BODY} bytes", exit=2)
+        if int(length) and self.command == "GET":
+            raise bad("a GET has no body")
+        if int(length) and self.headers.get_content_type() != "application/json":
+            raise bad("Content-Type must be application/json")
+        try:
+            raw = self.rfile.read(int(length))
+        except TimeoutError:
+            raise RequestRefused("ROT-TOO-SLOW", "the body did not arrive in time", exit=2) from None
+        if len(raw) != int(length):
+            raise bad("the body ended early")
+        return parse_body(raw)
+
+    def _call(self, found: Found, ask: Ask) -> Json:
+        answer = found.answer(self.server.requests, ask)
+        # The table's answers end what they read; this holds for those that read nothing.
+        ask.query.end()
+        ask.body.end()
+        return answer
+
+    def _wait(self, found: Found, ask: Ask) -> Json:
+        """A long wait in short slices: it ends when the caller is gone or the daemon stops, and never takes more than
+        half of the threads (then it answers at once, and the caller asks again)."""
+        after, wait = (
+            ask.query.number("after", 0, low=0, high=2**62),
+            ask.query.number("wait", 0, low=0, high=LONGEST_WAIT),
+        )
+        ask.query.end()
+        ask.body.end()
+        may_wait = wait > 0 and self.server.waits.acquire(blocking=False)
+        try:
+            until = self.server.clock.monotonic() + (wait if may_wait else 0)
+            while True:
+                left = max(0.0, until - self.server.clock.monotonic())
+                document = self.server.requests.events(ask.path[0], int(after), min(_SLICE, left))
+                settled = document["items"] or document["ended"] or document["exit"] is not None
+                if settled or left <= _SLICE or self.server.stopping.is_set() or self._gone():
+                    return document
+        finally:
+            if may_wait:
+                self.server.waits.release()
+
+    def _gone(self) -> bool:
+        """Whether the caller hung up. It has sent all it had to say: anything readable is the end."""
+        return bool(select.select([self.connection], [], [], 0)[0])
+
+    def too_slow(self) -> None:
+        slow = RequestRefused("ROT-TOO-SLOW", "the request did not arrive in time", exit=2)
+        self.send_json(408, error_document(slow))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the standard server refuses by itself: a first line or headers that are none."""
+        self.close_connection = True
+        self.send_json(code, error_document(bad("the request is not HTTP/1.1 as this server reads it")))

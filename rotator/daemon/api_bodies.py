@@ -119,8 +119,7 @@ class Fields:
         if value is None:
             return ()
         if not isinstance(value, dict) or not all(
-            isinstance(one, str) and one.isprintable() and len(one) <= LONGEST_TEXT
-            for one in (*value, *value.values())
+            isinstance(one, str) and one.isprintable() and len(one) <= LONGEST_TEXT for one in (*value, *value.values())
         ):
             raise bad(f"`{name}` must be an object of lines of text")
         return tuple(value.items())

@@ -121,11 +121,8 @@ def _run(requests: Requests, ask: Ask) -> Json:
 
 
 def _events(requests: Requests, ask: Ask) -> Json:
-    """Without the waiting, which `api` does in slices."""
-    after = int(ask.query.number("after", 0, low=0, high=2**62))
-    wait = ask.query.number("wait", 0, low=0, high=LONGEST_WAIT)
-    ask.query.end()
-    return requests.events(ask.path[0], after, wait)
+    """What is there now; `api` does the waiting, in slices."""
+    return requests.events(ask.path[0], int(ask.query.number("after", 0, low=0, high=2**62)), 0.0)
 
 
 def _answer(requests: Requests, ask: Ask) -> Json:
@@ -229,7 +226,9 @@ def find_route(method: str, parts: list[str]) -> Found:
         elsewhere = True
     if elsewhere:
         raise RequestRefused("ROT-BAD-METHOD", "this path takes another method", exit=2)
-    raise RequestRefused("ROT-NO-ROUTE", "the API has no such path", exit=5, hint="client and daemon may differ in version")
+    raise RequestRefused(
+        "ROT-NO-ROUTE", "the API has no such path", exit=5, hint="client and daemon may differ in version"
+    )
 
 
 def query_fields(pairs: list[tuple[str, str]]) -> Fields:

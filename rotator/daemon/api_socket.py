@@ -108,7 +108,9 @@ def _take_lock(path: Path) -> int:
         lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise SocketRefused("ROT-SOCKET-FOLDER", f"the lock beside the socket cannot be opened: {name}: {reason}") from None
+        raise SocketRefused(
+            "ROT-SOCKET-FOLDER", f"the lock beside the socket cannot be opened: {name}: {reason}"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

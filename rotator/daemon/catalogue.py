@@ -31,7 +31,9 @@ CONTEXT: Final = frozenset(
 
 EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.api.busy": _event("All threads of the local API are taken; a caller was told to come again.", "limit"),
-    "daemon.api.internal": _event("A request met a bug. `report` stands in the caller's answer too.", "method", "route"),
+    "daemon.api.internal": _event(
+        "A request met a bug. `report` stands in the caller's answer too.", "method", "route"
+    ),
     "daemon.api.listening": _event("The local API accepts requests.", "path", "mode"),
     "daemon.api.peer_refused": _event("Somebody who may not speak connected to the local socket.", "uid", "pid"),
     "daemon.api.refused": _event("A request was not carried out.", "method", "route", "code", "exit", "ms"),
@@ -55,7 +57,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "left_out",
     ),
     "daemon.reload.failed": _event("The configuration could not be read anew; the old one stands whole.", "code"),
-    "daemon.signal.hurry": _event("A second signal: the daemon stops without waiting for the steps in progress.", "signal"),
+    "daemon.signal.hurry": _event(
+        "A second signal: the daemon stops without waiting for the steps in progress.", "signal"
+    ),
     "daemon.signal.reload": _event("SIGHUP: the configuration is read anew."),
     "daemon.signal.stop": _event("The daemon stops: it takes up nothing new and ends the steps in progress.", "signal"),
     "daemon.tick.caught_up": _event("The machine's clock was set back; the next tick was moved to now.", "ahead"),
@@ -63,5 +67,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),
     "engine.run.ended": _event("A run ended.", "ending"),
     "engine.run.lease_lost": _event("Another worker has the run; this one stopped at once."),
-    "engine.step.done": _event("A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"),
+    "engine.step.done": _event(
+        "A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"
+    ),
 }

@@ -130,11 +130,17 @@ def _gate(strict: bool) -> Callable[[Any, str, Line], Line]:
         if known is not None and not bad:
             return line
         if strict:
-            raise LogRefused(f"{name if known else 'an event'} is not in the catalogue with: {', '.join(bad) or 'this name'}")
+            raise LogRefused(
+                f"{name if known else 'an event'} is not in the catalogue with: {', '.join(bad) or 'this name'}"
+            )
         kept = {key: value for key, value in line.items() if key not in bad}
         if known is None:
             # The name may be anything that somebody put there: it is told only if it looks like one of ours.
-            shown = name if isinstance(name, str) and len(name) < 64 and name.replace(".", "").replace("_", "").islower() else ""
+            shown = (
+                name
+                if isinstance(name, str) and len(name) < 64 and name.replace(".", "").replace("_", "").islower()
+                else ""
+            )
             kept |= {"event": "daemon.log.refused", "name": shown}
         kept["left_out"] = ",".join(bad)[:_LONGEST]
         return kept
@@ -190,7 +196,7 @@ def _render_words(_logger: Any, _method: str, line: Line) -> str:
         for key in sorted(line)
         if key not in _RESERVED and line[key] is not None
     )
-    return f"{line.get('at')} {str(line.get('level')):<8} {line.get('event')}  {rest}".rstrip()
+    return f"{line.get('at')} {line.get('level')!s:<8} {line.get('event')}  {rest}".rstrip()
 
 
 def _plain(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from rotator.machine import answers, display, reasons
 from rotator.machine.dryrun import dry_run
@@ -16,7 +16,8 @@ from rotator.machine.due import due
 from rotator.machine.facts import Facts, RunKind
 from rotator.machine.holds import Limits
 
-from .inventory import Credential, CredentialId
+from .inspection import Inspector
+from .inventory import CredentialId
 from .planning import Planner, digest
 from .ports import Claim, Clock, CredentialRow, Debt, Ledger, RunId, RunRow
 from .requests import Json, RequestRefused, Selection
@@ -27,35 +28,6 @@ from .wording import answer_in_words, event_in_words, step_in_words
 
 NOT_FOUND, USAGE, BUSY = 5, 2, 6
 SOON = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a read-only probe of what serves showed."""
-
-    home: str
-    answer: str
-    reason: str
-
-
-class Inspector(Protocol):
-    """Reads of the world, through the effects."""
-
-    def verify(self, definition: Credential, facts: Facts) -> Sequence[Seen]:
-        """Probe the current value at its homes; changes nothing."""
-        ...
-
-    def findings(self, definition: Credential) -> Sequence[tuple[str, str]]:
-        """(code, words) of what would be in the way: store checks and preflights."""
-        ...
-
-    def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        """The reads of an endpoint against the real thing: {ability, ok, says}."""
-        ...
-
-    def plugins(self) -> Sequence[Mapping[str, Any]]:
-        """What is loaded."""
-        ...
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ Called by the tick (what is due) and by a person's requests. Never performs an e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rotator.machine.events import Opened
 from rotator.machine.evolve import evolve
@@ -27,6 +27,8 @@ class Order:
     reason: str
     campaign: str = ""
     handles: tuple[tuple[Home, Handle], ...] = ()
+    active: tuple[Home, ...] = ()
+    """Adopt only: of an alternating pair, the principal that the value in the store belongs to."""
 
 
 class Opener:
@@ -52,7 +54,7 @@ class Opener:
         if row is None:
             raise LedgerError("unknown_credential")
         now = self._clock.now()
-        plan = self._plan(row.definition, order.kind)
+        plan = in_use_first(self._plan(row.definition, order.kind), order.active)
         event = Opened(order.kind, order.handles)
         facts = evolve(plan, row.facts, event, now)
         run = RunRow(
@@ -79,3 +81,15 @@ class Opener:
 
 LEASE: Millis = 10_000
 """For the moment between opening and handing the run to a worker; a crash in it costs the lease."""
+
+
+def in_use_first(plan: Plan, active: tuple[Home, ...]) -> Plan:
+    """The plan with the principal in use named first: an adopted value is bound to the first of a pair."""
+    if not active:
+        return plan
+    principals = {home.endpoint: home.principal for home in active}
+    authorities = tuple(
+        replace(one, principals=tuple(sorted(one.principals, key=lambda name: name != principals.get(one.endpoint))))
+        for one in plan.authorities
+    )
+    return replace(plan, authorities=authorities)

@@ -41,23 +41,26 @@ def certificate_of(
                 "control": seen.get("control", ""),
             }  # fmt: skip
             proofs.setdefault((event.step.gen, str(event.step.home)), []).append(proof)
-    values = []
-    for gen in sorted({gen for gen, _ in facts.placements}):
-        homes = [
-            {
-                "home": str(home), "state": row.state.value, "rejections": row.rejections,
-                "grade": None if row.grade is None else int(row.grade),
-                "proofs": proofs.get((gen, str(home)), []),
-            }
-            for (other, home), row in facts.placements.items()
-            if other == gen
-        ]  # fmt: skip
-        values.append(
-            {
-                "gen": gen, "fingerprint": fingerprints.get(gen, ""), "label": facts.labels.get(gen),
-                "filler": gen in facts.fillers, "homes": homes,
-            }
-        )  # fmt: skip
+    known = {(gen, str(home)): row for (gen, home), row in facts.placements.items()}
+    values = [
+        {
+            "gen": gen,
+            "fingerprint": fingerprints.get(gen, ""),
+            "label": facts.labels.get(gen),
+            "filler": gen in facts.fillers,
+            "homes": [
+                {
+                    "home": home,
+                    # What was proven dead long ago is no longer among the facts; the journal remembers.
+                    "state": known[gen, home].state.value if (gen, home) in known else State.DEAD.value,
+                    "proofs": proofs.get((gen, home), []),
+                }
+                for other, home in sorted(known.keys() | proofs.keys())
+                if other == gen
+            ],
+        }
+        for gen in sorted({gen for gen, _ in known.keys() | proofs.keys()})
+    ]
     complete = all(
         row.state in {State.DEAD, State.ACCEPTED}
         for (gen, _), row in facts.placements.items()

@@ -7,18 +7,17 @@ the world is asked of `Inspector` and `Intake`. This file has the requests that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from rotator.machine import answers
 from rotator.machine.events import Answered, AnswerKind
 from rotator.machine.evolve import evolve
 from rotator.machine.facts import Facts, RunKind
-from rotator.machine.ids import Handle, Home, Millis
+from rotator.machine.ids import Millis
 
 from .enquiries import Enquiries
-from .inventory import Credential, Pause
+from .inspection import Intake
+from .inventory import Pause
 from .opening import Opener, Order
 from .ports import CredentialRow, RunId, RunOpen, RunRow
 from .requests import Caller, Json, RequestRefused, Selection
@@ -26,31 +25,6 @@ from .retirement import split_by_workflow
 from .wording import shown
 
 CONFLICT, NOT_FOUND, USAGE, INVALID, UNCERTAIN = 6, 5, 2, 3, 12
-
-
-@dataclass(frozen=True, slots=True)
-class Adoptable:
-    """What inspection found of a credential that stands in the store: its handles, or why it cannot be adopted."""
-
-    handles: tuple[tuple[Home, Handle], ...] = ()
-    refused: str = ""
-    says: str = ""
-
-
-class Intake(Protocol):
-    """What the service asks of the effects beside steps: reads, and the one way in for values."""
-
-    def adoptable(self, definition: Credential) -> Adoptable:
-        """Probe and list, to find the handle of what the store holds now. Changes nothing."""
-        ...
-
-    def take_first(self, definition: Credential, source: str) -> str:
-        """Take the value in a 0600 file of the daemon's own uid into the store. Empty, or a reason code."""
-        ...
-
-    def take_admin(self, endpoint: str, source: str, replace: bool) -> Mapping[str, str]:
-        """Take an endpoint's admin value. {store, path, field} or {refused}."""
-        ...
 
 
 class Service(Enquiries):
@@ -78,7 +52,8 @@ class Service(Enquiries):
                 self._refuse(row, self.intake.take_first(row.definition, source))
             found = self.intake.adoptable(row.definition)
             self._refuse(row, found.refused, found.says)
-            opened.append(self._open(row, Order(RunKind.ADOPT, caller.actor, reason, handles=found.handles)))
+            order = Order(RunKind.ADOPT, caller.actor, reason, handles=found.handles, active=found.active)
+            opened.append(self._open(row, order))
         return {"runs": [self.run(run) for run in opened]}
 
     def deposit(self, caller: Caller, endpoint: str, *, source: str, replace: bool, reason: str) -> Json:

@@ -93,7 +93,8 @@ def _uncertain(plan: Plan, facts: Facts, step: Step, quiet_until: Millis) -> Fac
     if step.kind is StepKind.PROMOTE:
         return facts.but(current=facts.current | {gen})
     if step.kind is StepKind.DESTROY:
-        return facts.but(kept=facts.kept - {gen}, doomed=facts.doomed | {gen})
+        current = facts.current | {EMPTY} if gen in facts.current else facts.current
+        return facts.but(kept=facts.kept - {gen}, doomed=facts.doomed | {gen}, current=current)
     if home is None:
         return facts
     if step.kind in (StepKind.INSTALL, StepKind.ISSUE, StepKind.NEUTRALISE):

@@ -25,7 +25,6 @@ from tests.lab.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 ROTATOR = Path(sys.executable).with_name("rotator")
-INSTALLATION = "lab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class Estate:
         self.port = free_port()
         # Names of one estate never meet those of another on the same servers.
         self.tag = secrets.token_hex(3)
+        self.installation = f"lab-{self.tag}"
         self._daemon: Process | None = None
         self._prepare()
 
@@ -101,7 +101,7 @@ class Estate:
         admin = self.servers.openbao.admin
         words = {
             "MOUNT": "secret",
-            "INSTALLATION": INSTALLATION,
+            "INSTALLATION": self.installation,
             "APP": f"app-{self.tag}",
             "ADMIN": f"admin-{self.tag}",
         }
@@ -156,7 +156,7 @@ class Estate:
         database = {"store": "main", "path": f"admin-{self.tag}/db", "field": "password"}
         document = {
             "apiVersion": "rotator/v1",
-            "installation": INSTALLATION,
+            "installation": self.installation,
             "daemon": {
                 "ledger": str(self.folder / "ledger.db"),
                 "fingerprint_key": {"file": str(self.folder / "fingerprint.key")},

@@ -58,7 +58,7 @@ def stored(estate: Estate, name: str) -> dict[str, Any] | None:
 def staged(estate: Estate, name: str) -> Iterator[str]:
     """Every value that the store still keeps under a generation of the credential, read as root."""
     admin = estate.servers.openbao.admin
-    folder = f"rotator/lab/{name}"
+    folder = f"rotator/{estate.installation}/{name}"
     for key in admin.keys(folder):
         version = admin.get(f"{folder}/{key}")
         if version is not None and version.data:

@@ -8,7 +8,7 @@ from rotator.machine.facts import Facts, Placement, RunKind, State
 from rotator.machine.frozen import FrozenMap
 from rotator.machine.ids import ConsumerId, Gen, Home, Version
 from rotator.machine.plan import Authority, Clocks, Consumer, Full, Kill, Origin, Plan, Seen
-from tests.model.world import STRANGER, Key, World, handle_of, label_of
+from tests.model.world import Key, World, handle_of, label_of
 
 NO_TIME = Clocks(
     fresh=0, backoff=0, backoff_max=0, patience=2, patience_span=0, kill_patience_span=0, deadline=0, landing=0
@@ -94,8 +94,6 @@ def opening(config: Configuration) -> tuple[Facts, World]:
             rows[debt, home] = Placement(State.MAYBE)
             accepted.add(Key(debt, 0, home))
     handles = {key: handle_of(Key(key[0], 0, key[1])) for key in rows}
-    if config.stranger:
-        accepted |= {Key(STRANGER, 0, home) for home in homes}
     world = World(
         frozenset(accepted),
         frozenset((gen, 0) for gen in gens),

@@ -24,7 +24,7 @@ from rotator.machine.steps import OutcomeKind, Step, StepKind
 from tests.model import clock, invariants
 from tests.model.configurations import Configuration, opening
 from tests.model.physics import branches
-from tests.model.world import STRANGER, World, die, handle_of, label_of
+from tests.model.world import STRANGER, Key, World, die, handle_of, label_of, platform_takes
 
 Decide: TypeAlias = Callable[[Plan, Facts, int], Decision]
 Evolve: TypeAlias = Callable[[Plan, Facts, Event, int], Facts]
@@ -330,6 +330,11 @@ def _nature(config: Configuration, state: State) -> Iterator[Edge]:
         if left == 0:
             after = state._replace(world=die(state.world, key))
             yield Edge(f"late the end of {key.gen} at {key.home}", after)
+    if config.stranger and not state.world.visited:
+        home = config.plan.authorities[0].homes()[0]
+        if platform_takes(config.plan, state.world, Step(StepKind.ISSUE, STRANGER, home)):
+            world = state.world._replace(accepted=state.world.accepted | {Key(STRANGER, 0, home)}, visited=True)
+            yield Edge("late another administrator makes a key", state._replace(world=world))
 
 
 def _person(config: Configuration, machine: Machine, state: State) -> Iterator[Edge]:

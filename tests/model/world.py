@@ -44,6 +44,8 @@ class World(NamedTuple):
     """I1 to I3 are suspended: the run opened upon a broken world, or kills on purpose."""
     expired: bool = False
     """What serves died by itself: I2 and I3 are lost by no fault of ours."""
+    visited: bool = False
+    """Another administrator has made a key."""
     pending: tuple[tuple[Step, str, int], ...] = ()
     """Requests under way: step, handle, ticks until they can no longer land."""
     recent: tuple[tuple[Gen, int], ...] = ()

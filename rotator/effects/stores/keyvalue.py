@@ -154,6 +154,13 @@ class KeyValueStore:
 
     def finalize(self, slot: Slot, generation: int) -> None:
         """See the contract. Versions that somebody deleted cannot be read and are left as they are."""
+        try:
+            self._finalize(slot, generation)
+        except Failed as error:
+            error.unsent = False  # the last of several writes may be the one that never left
+            raise
+
+    def _finalize(self, slot: Slot, generation: int) -> None:
         path = self._places.stage(slot, generation)
         shelf, entry = self._consistent(path)
         for _ in range(_ROUNDS):

@@ -121,19 +121,19 @@ class Tokens:
         now = self._wire.clock.monotonic()
         if now < self._barred_until:
             raise Misconfigured("store_login_refused")
-        reason = ""
+        refusal = Misconfigured("store_login_refused")
         for wait in (CONFIRM_S, 0.0):
             try:
                 if isinstance(self._auth, AppRole):
                     return self._login(call, self._auth)
                 return self._adopt(call, self._auth)
             except (Misconfigured, Refused, Denied, Missing) as error:
-                reason = error.reason if isinstance(error, Misconfigured) else "store_login_refused"
-            if reason != "store_login_refused":
-                break
+                refusal = error if isinstance(error, Misconfigured) else Misconfigured("store_login_refused")
+            if refusal.reason != "store_login_refused":
+                raise refusal
             self._wire.clock.sleep(wait)
         self._barred_until = now + LOGIN_PAUSE_S
-        raise Misconfigured(reason)
+        raise refusal
 
     def _login(self, call: Call, auth: AppRole) -> _Held:
         api = auth_methods.AppRole(Exchange(self._session, self._wire, call, "", writing=False))

@@ -60,7 +60,7 @@ def missing(shelf: VaultShelf, mount: str, places: Places, slot: Slot) -> tuple[
     needed: dict[str, tuple[str, ...]] = {f"{mount}/{kind}/{slot.path}": caps for kind, caps in _SECRET}
     needed |= {f"{mount}/{kind}/{path}": caps for kind, caps in _OWN for path in (stage, places.mark)}
     needed |= {f"{mount}/metadata/{stage}": _OWN_METADATA, f"{mount}/metadata/{places.sync}": ("create", "update")}
-    needed |= {f"{mount}/metadata/{places.stages(slot)}/": ("list",)}
+    needed |= {f"{mount}/metadata/{places.stages(slot)}/": ("list",), f"{mount}/config": ("read",)}
     answer = shelf.patiently(lambda: Capabilities(shelf.reads).get_capabilities(paths=list(needed)))
     held = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(held, dict) or not all(isinstance(held.get(path), list) for path in needed):

@@ -124,6 +124,8 @@ class Exchange(RawAdapter):  # type: ignore[misc]  # hvac has no types
             return None
         if response.status_code == 200 and body is not None:
             return body
+        if 300 <= response.status_code < 400 and self._is_node():
+            raise Failed("store_no_leader", status=str(response.status_code))
         if 200 <= response.status_code < 300:
             raise broken("incomplete_answer", writing=self.writing, status=str(response.status_code))
         raise answer_error(
@@ -133,6 +135,22 @@ class Exchange(RawAdapter):  # type: ignore[misc]  # hvac has no types
             retry_after=response.headers.get("Retry-After"),
             version=_version(body),
         )
+
+    def _is_node(self) -> bool:
+        """Whether a redirect came from a node itself: a standby that cannot forward now (an election) sends a 307.
+
+        Asked without token and without following: sys/health of the same address, whatever its status says.
+        """
+        left = self.call.deadline - self._wire.clock.monotonic()
+        if left <= 0:
+            return False
+        timeout = (min(self._wire.connect_s, left), min(self._wire.read_s, left))
+        url = f"{self._wire.url}/v1/sys/health"
+        try:
+            answer = self.session.get(url, timeout=timeout, allow_redirects=False, verify=self.session.verify)
+        except (requests.exceptions.RequestException, OSError):
+            return False
+        return "standby" in (_json(answer) or {})
 
     def _send(
         self, method: str, url: str, headers: dict[str, str], more: dict[str, Any]

@@ -141,7 +141,8 @@ class VaultShelf:
 
     def _put(self, path: str, content: Content, cas: int) -> int:
         answer = self._writer.create_or_update_secret(path, content.raw(), cas=cas, mount_point=self._room.mount)
-        version = (answer or {}).get("data", {}).get("version") if isinstance(answer, dict) else None
+        data = answer.get("data") if isinstance(answer, dict) else None
+        version = data.get("version") if isinstance(data, dict) else None
         if type(version) is not int:
             raise broken("incomplete_answer", writing=True)
         return version

@@ -36,9 +36,7 @@ class FaultProxy:
         self.seen: list[Seen] = []
         self.fault: Callable[[int, Seen], str] = lambda number, seen: ""
         self._lock = threading.Lock()
-        target = urlsplit(upstream)
-        assert target.scheme == "http"
-        assert target.hostname is not None
+        self.reroute(upstream)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -54,7 +52,7 @@ class FaultProxy:
                 if fault == "request_lost":
                     self._cut()
                     return
-                connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=30)
+                connection = http.client.HTTPConnection(*proxy._target, timeout=30)
                 try:
                     connection.request(self.command, self.path, body, dict(self.headers.items()))
                     answer = connection.getresponse()
@@ -112,6 +110,12 @@ class FaultProxy:
     def url(self) -> str:
         """The proxy's address."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def reroute(self, upstream: str) -> None:
+        """Send what comes from now on to this server."""
+        target = urlsplit(upstream)
+        assert target.scheme == "http"
+        self._target = (str(target.hostname), target.port or 80)
 
     def once(self, number: int, fault: str) -> None:
         """Forget what was seen; break the exchange with this number, counted from now."""

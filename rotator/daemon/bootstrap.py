@@ -1,0 +1,156 @@
+"""The composition root: reads the configuration, builds every room, runs until told to stop.
+
+Called by `rotator serve`. Nothing else in the product constructs these parts. What cannot work is said before anything
+is listened on: a configured plugin that does not load, a wrong fingerprint key, a second daemon on the same ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+
+from rotator.engine.ports import LedgerError
+from rotator.engine.runner import Runner, Timing
+from rotator.engine.service import Service
+from rotator.engine.tick import Tick, TickRules
+from rotator.effects.perform import Performer
+from rotator.ledger import open_ledger
+from rotator.plugin_api import Misconfigured
+from rotator.settings.problems import ConfigurationRefused
+
+from .api import ApiServer, SocketRefused
+from .clock import SystemClock, new_id
+from .health import HealthServer
+from .identity import identify
+from .limits import LimitsOf
+from .live import Live
+from .logs import configure_logs
+from .marks import Marks
+from .metrics import Metered
+from .signals import Signals, harden
+from .ticker import Ticker
+from .workers import Workers
+
+VERSION = "0.1.0"
+EXIT_INVALID, EXIT_LEDGER = 3, 1
+_LOG = structlog.get_logger()
+
+
+def serve(config: Path, *, once: bool = False) -> int:
+    """Run the daemon until SIGTERM. `once`: one tick, work what is due to its next wait, and end. The exit code."""
+    clock = SystemClock()
+    configure_logs(clock, console=sys.stdout.isatty())
+    harden()
+    try:
+        with ExitStack() as closing:
+            return Daemon(config, clock, closing).run(once=once)
+    except ConfigurationRefused as refused:
+        print(refused, file=sys.stderr)
+        return EXIT_INVALID
+    except (Misconfigured, SocketRefused) as refused:
+        code = getattr(refused, "code", getattr(refused, "reason", "refused"))
+        print(f"error: the daemon cannot start: {code}", file=sys.stderr)
+        return EXIT_INVALID
+    except LedgerError as refused:
+        print(f"error: the ledger cannot be used: {refused.code}", file=sys.stderr)
+        return EXIT_LEDGER
+
+
+class Daemon:
+    """Every room of one daemon, built in order; `closing` undoes it in reverse."""
+
+    def __init__(self, config: Path, clock: SystemClock, closing: ExitStack) -> None:
+        self.clock = clock
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.live = Live(config, clock, closing)
+        settings = self.live.settings
+        self.ledger = open_ledger(Path(settings.daemon.ledger), clock)
+        closing.callback(self.ledger.close)
+        closing.enter_context(self.ledger.guard())
+        fingerprints, installation = identify(settings, self.ledger, new_id)
+        self.live.accept(self.ledger)
+        self.timing = timing_of(settings.daemon.deadline, settings.daemon.landing)
+        self.stopping = False
+        self.limits = LimitsOf(self.ledger, lambda: self.live.traits)
+        self.marks = Marks(self.ledger, installation, self.live.stores)
+        self.observe = self.marks.behind()
+        performer = Performer(self.live, clock, fingerprints, installation.name)
+        runner = Runner(
+            self.ledger, performer, clock, self.timing, installation=installation.name,
+            limits=self.limits, stopping=lambda: self.stopping,
+        )  # fmt: skip
+        self.workers = Workers(settings.daemon.workers, runner.work, self._after)
+        self.opener = self.live.opener(self.ledger, new_id, self.owner)
+        self.tick = Tick(
+            self.ledger, clock, self.opener, TickRules(), owner=self.owner, lease=self.timing.lease,
+            submit=self.workers.submit, free=self.workers.free, observing=lambda: self.observe,
+        )  # fmt: skip
+        self.ticker = Ticker(self.tick, clock, seconds=settings.daemon.tick / 1000)
+        inspection = self.live.inspection()
+        self.service = Service(
+            ledger=self.ledger, clock=clock, planner=lambda: self.live.planner, tick=self.tick, inspector=inspection,
+            limits=self.limits, observing=lambda: self.observe, version=VERSION, owner=self.owner,
+            intake=inspection, opener=self.opener, reconfigure=self.reload, wake_workers=self.tick, new_id=new_id,
+        )  # fmt: skip
+
+    def run(self, *, once: bool) -> int:
+        """Start the threads, wait for a signal, drain."""
+        settings = self.live.settings
+        self.workers.start()
+        if once:
+            return self._once()
+        with Signals(self.clock, reload=self._reload_logged, drain=self.timing.deadline / 1000 + 5) as signals:
+            requests = Metered(self.service, self.ledger, self.live, self.clock, self.tick)
+            api = ApiServer(Path(settings.daemon.socket), requests, self.clock)
+            host, _, port = settings.daemon.listen.rpartition(":")
+            health = HealthServer(host.strip("[]"), int(port), requests, self.clock, alive=self.ticker.alive)
+            api.start()
+            health.start()
+            self.ticker.start()
+            _LOG.info("daemon.started", version=VERSION, observe=self.observe)
+            signals.wait()
+            self.stopping = True
+            self.ticker.stop()
+            drained = signals.drained(self.workers.idle)
+            api.stop()
+            health.stop()
+            self.workers.stop()
+            _LOG.info("daemon.stopped", drained=drained)
+        return 0
+
+    def reload(self) -> dict[str, object]:
+        """Read the configuration anew, or keep the old one whole (ConfigurationRefused is told to the caller)."""
+        changes = self.live.reload(self.ledger)
+        for name in changes["changed"]:
+            self.tick.refresh(name)
+        return changes
+
+    def _reload_logged(self) -> None:
+        try:
+            self.reload()
+        except (ConfigurationRefused, Misconfigured) as refused:
+            _LOG.error("daemon.reload.failed", code=getattr(refused, "reason", "CFG"))
+
+    def _once(self) -> int:
+        self.tick()
+        while not self.workers.idle():
+            self.clock.sleep(0.05)
+        self.workers.stop()
+        return 0
+
+    def _after(self, claim: object) -> None:
+        """A run was worked: if it ended, its credential has a new due time, and the stores a new mark."""
+        run = self.ledger.run(claim.run)  # type: ignore[attr-defined]
+        if run is not None and run.ended_at is not None:
+            self.tick.refresh(run.credential)
+            self.marks.write()
+
+
+def timing_of(deadline: int, landing: int) -> Timing:
+    """The lease outlives the deadline of an effect, its landing and a slow commit."""
+    return Timing(deadline=deadline, landing=landing, lease=deadline + landing + 10_000)

@@ -1,0 +1,97 @@
+"""Metrics in Prometheus text, computed from the ledger at each scrape: nothing is counted that the ledger does not know.
+
+Ages and debts come from the ledger's rows, not from the path that should have cleared them. One catalogue, documented
+in `docs/metrics.md`; a test holds it complete. No label ever holds a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rotator.engine.ports import Clock, Ledger
+from rotator.engine.tick import Tick
+from rotator.machine.facts import Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Name without prefix, type, what it says."""
+
+    name: str
+    kind: str
+    says: str
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("credentials", "gauge", "Credentials by state: managed, adopted, unmanaged, paused."),
+    Metric("credentials_due", "gauge", "Credentials that are due now and not open."),
+    Metric("credential_age_seconds", "gauge", "Seconds since the credential's last successful rotation or adoption."),
+    Metric("credential_expires_seconds", "gauge", "Seconds until the credential must be confirmed again."),
+    Metric("runs_open", "gauge", "Open runs by kind."),
+    Metric("runs_waiting", "gauge", "Runs that wait for a person."),
+    Metric("runs_ended_total", "counter", "Ended runs by kind and ending."),
+    Metric("debts", "gauge", "Placements that should be dead and are not proven dead."),
+    Metric("debt_oldest_seconds", "gauge", "Age of the oldest debt."),
+    Metric("brake", "gauge", "1 while a sudden mass of due credentials is held."),
+    Metric("observe", "gauge", "1 while the ledger is older than a store says: nothing is opened."),
+    Metric("journal_sequence", "counter", "The journal's high-water mark."),
+)
+PREFIX = "rotator_"
+
+
+def render(ledger: Ledger, clock: Clock, tick: Tick, observing: bool) -> str:
+    """All metrics, in the order of the catalogue."""
+    values = dict(_values(ledger, clock, tick, observing))
+    lines = []
+    for metric in METRICS:
+        lines += [f"# HELP {PREFIX}{metric.name} {metric.says}", f"# TYPE {PREFIX}{metric.name} {metric.kind}"]
+        lines += [f"{PREFIX}{metric.name}{labels} {value}" for labels, value in values.get(metric.name, [])]
+    return "\n".join(lines) + "\n"
+
+
+Samples = list[tuple[str, float]]
+
+
+def _values(ledger: Ledger, clock: Clock, tick: Tick, observing: bool) -> Iterator[tuple[str, Samples]]:
+    now, rows, debts = clock.now(), ledger.credentials(), ledger.debts()
+    states = {
+        "managed": sum(row.managed for row in rows),
+        "adopted": sum(row.adopted_at is not None for row in rows),
+        "unmanaged": sum(not row.managed for row in rows),
+        "paused": sum(row.pause is not None for row in rows),
+    }
+    yield "credentials", [(f'{{state="{name}"}}', count) for name, count in states.items()]
+    yield "credentials_due", [("", ledger.count_due(now))]
+    since = [(row.definition.id, row.last_success_at or row.adopted_at) for row in rows]
+    yield "credential_age_seconds", [(_of(name), (now - at) / 1000) for name, at in since if at is not None]
+    yield (
+        "credential_expires_seconds",
+        [(_of(row.definition.id), (row.definition.expires - now) / 1000) for row in rows if row.managed],
+    )
+    runs = ledger.runs(limit=100_000)
+    open_runs = [run for run in runs if run.ended_at is None]
+    kinds = sorted({run.kind.value for run in runs})
+    yield (
+        "runs_open",
+        [(f'{{kind="{kind}"}}', sum(run.kind.value == kind for run in open_runs)) for kind in kinds],
+    )
+    yield "runs_waiting", [("", sum(run.held_why == "waiting_for_you" for run in open_runs))]
+    yield (
+        "runs_ended_total",
+        [
+            (f'{{kind="{kind}",ending="{end.value}"}}', count)
+            for kind in kinds
+            for end in Ending
+            if (count := sum(run.kind.value == kind and run.ending is end for run in runs))
+        ],
+    )
+    yield "debts", [("", len(debts))]
+    yield "debt_oldest_seconds", [("", max([(now - debt.since) / 1000 for debt in debts], default=0.0))]
+    yield "brake", [("", int(tick.braked))]
+    yield "observe", [("", int(observing))]
+    yield "journal_sequence", [("", ledger.sequence())]
+
+
+def _of(credential: str) -> str:
+    return f'{{credential="{credential}"}}'
