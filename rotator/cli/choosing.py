@@ -48,7 +48,12 @@ def selection_options(*, default_all: bool = False) -> Callable[[F], F]:
         @click.option("--all", "everything", is_flag=True, help="Every credential.")
         @functools.wraps(function)
         def wrapped(
-            *arguments: Any, ids: tuple[str, ...], labels: dict[str, str], workflow: str | None, everything: bool, **more: Any
+            *arguments: Any,
+            ids: tuple[str, ...],
+            labels: dict[str, str],
+            workflow: str | None,
+            everything: bool,
+            **more: Any,
         ) -> Any:
             chosen = _selection(ids, labels, workflow, everything or (default_all and not (ids or labels or workflow)))
             return function(*arguments, selection=chosen, **more)
@@ -105,7 +110,8 @@ def file_of_daemon(given: str) -> str:
     """The absolute path of a file that the daemon will read. What was given is never repeated: it may be a value."""
     if given == "-":
         raise usage("--from names a file that the daemon reads; a value never goes through the command line")
-    path = Path(given).absolute()
+    # The name stays as given, so that the daemon can refuse a link; only the way to it is made plain.
+    path = Path(given).absolute().parent.resolve() / Path(given).name
     try:
         path.lstat()
     except OSError as error:
@@ -114,4 +120,4 @@ def file_of_daemon(given: str) -> str:
                 "--from names a file, and there is no such file",
                 "put the value into a file of mode 0600 that belongs to the daemon's user",
             ) from None
-    return str(Path(os.path.normpath(path)))
+    return str(path)

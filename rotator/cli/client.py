@@ -5,6 +5,7 @@ An act whose answer is lost is told as uncertain, never repeated: whether the da
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -95,11 +96,9 @@ class Client:
         raw = None if body is None else json.dumps(body).encode()
         headers = {} if raw is None else {"Content-Type": "application/json"}
         try:
-            try:
+            # The daemon may answer before it has read all: its answer says more than the broken pipe.
+            with contextlib.suppress(BrokenPipeError):
                 connection.request(method, target, raw, headers)
-            except BrokenPipeError:
-                # The daemon may have answered before it read all: its answer says more than the broken pipe.
-                pass
             answer = connection.getresponse()
             text = answer.read(_LARGEST_ANSWER)
             document = json.loads(text)

@@ -38,7 +38,10 @@ MEANINGS: Final[dict[int, tuple[str, str]]] = {
     HELD: ("held", "Policy holds it back: a pause, a freeze, a window, a brake."),
     STILL_RUNNING: ("still running", "--timeout ended first; the run goes on in the daemon."),
     MIXED: ("mixed", "Several runs or credentials ended in different ways; the document lists each."),
-    FINDINGS: ("findings", "With --exit-code only: there is something to do or to look at."),
+    FINDINGS: (
+        "findings",
+        "There is something to do or to look at; said by verify, certificate, plugins try, and with --exit-code.",
+    ),
     FAILED_SAFE: ("failed safe", "The old value works, nothing new is alive."),
     UNCERTAIN: ("uncertain", "A person is needed: what is known, what is not, and the commands are printed."),
     UNREACHABLE: ("unreachable", "The daemon, or what it needs, does not answer; trying again is safe."),

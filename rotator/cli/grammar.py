@@ -38,20 +38,47 @@ def _global(root: bool, *names: str, **options: Any) -> click.Option:
 def global_options(*, root: bool) -> list[click.Parameter]:
     """The options that every command takes."""
     return [
-        _global(root, "--socket", metavar="PATH", envvar="ROTATOR_SOCKET", help=f"The daemon ({DEFAULT_SOCKET})."),
+        _global(
+            root, "--socket", metavar="PATH", envvar="ROTATOR_SOCKET", help=f"The daemon's socket ({DEFAULT_SOCKET})."
+        ),
         _global(
             root,
             "-o",
             "--output",
             type=click.Choice(["table", "json", "ndjson"]),
             envvar="ROTATOR_OUTPUT",
-            help="For people, one document, or one line an item.",
+            metavar="FORMAT",
+            help="table (for people), json or ndjson.",
         ),
-        _global(root, "--color", type=click.Choice(["auto", "always", "never"]), envvar="ROTATOR_COLOR", help="When."),
-        _global(root, "--timeout", type=Span(), metavar="SPAN", envvar="ROTATOR_TIMEOUT", help="Wait so long (10m)."),
+        _global(
+            root,
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            metavar="WHEN",
+            envvar="ROTATOR_COLOR",
+            help="auto, always or never.",
+        ),
+        _global(
+            root,
+            "--timeout",
+            type=Span(),
+            metavar="SPAN",
+            envvar="ROTATOR_TIMEOUT",
+            help="Wait at most so long: 90s, 10m, 2h.",
+        ),
         _global(root, "--no-input", is_flag=True, envvar="ROTATOR_NO_INPUT", help="Never ask; exit 2 instead."),
         _global(root, "-q", "--quiet", is_flag=True, envvar="ROTATOR_QUIET", help="No progress, no remarks."),
     ]
+
+
+def _write_options(
+    formatter: click.HelpFormatter, title: str, options: Sequence[click.Parameter], ctx: click.Context
+) -> None:
+    """Options with a help; an argument says what it is by its name."""
+    rows = [record for one in options if (record := one.get_help_record(ctx)) is not None and record[1]]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
 
 
 class _Shaped(click.Command):
@@ -69,16 +96,14 @@ class _Shaped(click.Command):
         return kept
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        everywhere = {id(one) for one in self._globals(ctx)}
-        for title, wanted in (("Options", False), (GLOBALS, True)):
-            rows = [
-                record
-                for one in self.get_params(ctx)
-                if (id(one) in everywhere) is wanted and (record := one.get_help_record(ctx)) is not None
-            ]
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
+        everywhere = self._globals(ctx)
+        own = [one for one in self.get_params(ctx) if not any(one is other for other in everywhere)]
+        _write_options(formatter, "Options", own, ctx)
+        if ctx.parent is None:
+            _write_options(formatter, GLOBALS, everywhere, ctx)
+        else:
+            with formatter.section(GLOBALS):
+                formatter.write_text("--socket -o --color --timeout --no-input -q: see rotator --help")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples keep their lines."""
@@ -123,7 +148,7 @@ class Group(_Shaped, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3, cutoff=0.5)
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3, cutoff=0.6)
             hint = f" Did you mean {' or '.join(near)}?" if near else f" See {ctx.command_path} --help."
             shown = f" {name}" if name.isascii() and name.isprintable() and len(name) <= 30 else ""
             raise click.UsageError(f"There is no command{shown}.{hint}", ctx)

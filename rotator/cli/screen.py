@@ -96,18 +96,28 @@ class Screen:
         self.line(self.style(title, "bold"))
 
     def table(
-        self, head: Sequence[str], rows: Sequence[Sequence[object]], *, cut: int | None = None, indent: str = ""
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        cut: int | None = None,
+        indent: str = "",
+        styles: Sequence[str] = (),
     ) -> None:
-        """Columns under headings. On a terminal that is too narrow the column `cut` is shortened; never in a file."""
+        """Columns under headings. On a terminal that is too narrow the column `cut` is shortened; never in a file.
+        `styles`: a colour for each row's third column, or an empty text."""
         cells = [[clean(one) for one in row] for row in rows]
         wide = [max(len(head[n]), *(len(row[n]) for row in cells)) if cells else len(head[n]) for n in range(len(head))]
         over = sum(wide) + 2 * (len(wide) - 1) + len(indent) - self.width
         if cut is not None and over > 0:
             wide[cut] = max(_LEAST, wide[cut] - over)
         self.line(indent + self.style("  ".join(one.ljust(wide[n]) for n, one in enumerate(head)).rstrip(), "bold"))
-        for row in cells:
+        for number, row in enumerate(cells):
             fitted = [one if len(one) <= wide[n] else one[: wide[n] - 1] + "…" for n, one in enumerate(row)]
-            self.line(indent + "  ".join(one.ljust(wide[n]) for n, one in enumerate(fitted)).rstrip())
+            padded = [one.ljust(wide[n]) for n, one in enumerate(fitted)]
+            if number < len(styles) and styles[number]:
+                padded[2] = self.style(padded[2], styles[number])
+            self.line((indent + "  ".join(padded)).rstrip())
 
 
 def when(instant: object) -> str:

@@ -21,7 +21,7 @@ def seconds_of(text: str) -> float | None:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[float]):
     """A span of time, in seconds."""
 
     name = "span"

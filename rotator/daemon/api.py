@@ -35,7 +35,7 @@ LARGEST_BODY: Final = 1 << 20
 _SLICE: Final = 1.0
 _LOG = structlog.get_logger()
 
-_STATUS_BY_EXIT: Final = {2: 400, 3: 422, 4: 403, 5: 404, 6: 409, 7: 423, 11: 409, 12: 409, 13: 503}
+_STATUS_BY_EXIT: Final = {1: 500, 2: 400, 3: 422, 4: 403, 5: 404, 6: 409, 7: 423, 11: 409, 12: 409, 13: 503}
 _STATUS_BY_CODE: Final = {
     "ROT-BAD-METHOD": 405,
     "ROT-TOO-LARGE": 413,
@@ -156,7 +156,7 @@ class _Handler(DeadlineHandler):
                 "ROT-NOT-ALLOWED",
                 f"uid {peer.uid} may not speak to this daemon",
                 exit=4,
-                hint="run the command as the daemon's user or root, or add the uid to daemon.allow_uids",
+                hint="run the command as the daemon's user or as root",
             )
         found, query = self._find()
         self.route = found.route
@@ -203,11 +203,11 @@ class _Handler(DeadlineHandler):
         return parse_body(raw)
 
     def _call(self, found: Found, ask: Ask) -> Json:
-        answer = found.answer(self.server.requests, ask)
-        # The table's answers end what they read; this holds for those that read nothing.
+        call = found.read(self.server.requests, ask)
+        # Before the call: a request that is refused must not have been carried out.
         ask.query.end()
         ask.body.end()
-        return answer
+        return call()
 
     def _wait(self, found: Found, ask: Ask) -> Json:
         """A long wait in short slices: it ends when the caller is gone or the daemon stops, and never takes more than

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from rotator.engine.requests import Caller, Json, RequestRefused, Requests, Selection
@@ -32,14 +33,16 @@ class Ask:
     body: Fields
 
 
-Answer = Callable[[Requests, Ask], Json]
+Call = Callable[[], Json]
+Reader = Callable[[Requests, Ask], Call]
+"""Reads the request whole and gives the call, which is made only when nothing is left over that nobody asked for."""
 
 
-def _status(requests: Requests, ask: Ask) -> Json:
-    return requests.status()
+def _status(requests: Requests, ask: Ask) -> Call:
+    return requests.status
 
 
-def _credentials(requests: Requests, ask: Ask) -> Json:
+def _credentials(requests: Requests, ask: Ask) -> Call:
     ids = ask.query.texts("id")
     labels = []
     for one in ask.query.texts("label"):
@@ -49,130 +52,116 @@ def _credentials(requests: Requests, ask: Ask) -> Json:
         labels.append((key, value))
     workflow = ask.query.text("workflow")
     everything = not (ids or labels or workflow)
-    ask.query.end()
-    return requests.credentials(one_way(Selection(ids, tuple(labels), workflow, everything)))
+    return partial(requests.credentials, one_way(Selection(ids, tuple(labels), workflow, everything)))
 
 
-def _explain(requests: Requests, ask: Ask) -> Json:
-    return requests.explain(ask.path[0])
+def _explain(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.explain, ask.path[0])
 
 
-def _plan(requests: Requests, ask: Ask) -> Json:
+def _plan(requests: Requests, ask: Ask) -> Call:
     chosen, kind = selection(ask.body), ask.body.one_of("kind", PLANS)
-    ask.body.end()
-    return requests.plan(chosen, kind)
+    return partial(requests.plan, chosen, kind)
 
 
-def _adopt(requests: Requests, ask: Ask) -> Json:
+def _adopt(requests: Requests, ask: Ask) -> Call:
     ids, source, reason = ask.body.texts("ids"), source_file(ask.body, needed=False), ask.body.text("reason")
-    ask.body.end()
     if not ids:
         raise bad("the body needs `ids`")
     if source and len(ids) != 1:
         raise bad("`from` goes with one credential only")
-    return requests.adopt(ask.caller, ids, source=source, reason=reason)
+    return partial(requests.adopt, ask.caller, ids, source=source, reason=reason)
 
 
-def _deposit(requests: Requests, ask: Ask) -> Json:
+def _deposit(requests: Requests, ask: Ask) -> Call:
     source, replace, reason = source_file(ask.body, needed=True), ask.body.flag("replace"), ask.body.text("reason")
-    ask.body.end()
-    return requests.deposit(ask.caller, ask.path[0], source=source, replace=replace, reason=reason)
+    return partial(requests.deposit, ask.caller, ask.path[0], source=source, replace=replace, reason=reason)
 
 
-def _rotate(requests: Requests, ask: Ask) -> Json:
+def _rotate(requests: Requests, ask: Ask) -> Call:
     chosen, reason, ticket = selection(ask.body), ask.body.text("reason", needed=True), ask.body.text("ticket")
-    ask.body.end()
-    return requests.rotate(ask.caller, chosen, reason=reason, ticket=ticket)
+    return partial(requests.rotate, ask.caller, chosen, reason=reason, ticket=ticket)
 
 
-def _emergency(requests: Requests, ask: Ask) -> Json:
+def _emergency(requests: Requests, ask: Ask) -> Call:
     chosen, mode = selection(ask.body), ask.body.one_of("mode", MODES)
     reason, ticket = ask.body.text("reason", needed=True), ask.body.text("ticket")
-    ask.body.end()
-    return requests.emergency(ask.caller, chosen, mode=mode, reason=reason, ticket=ticket)
+    return partial(requests.emergency, ask.caller, chosen, mode=mode, reason=reason, ticket=ticket)
 
 
-def _retire(requests: Requests, ask: Ask) -> Json:
+def _retire(requests: Requests, ask: Ask) -> Call:
     apply = ask.body.flag("apply")
     reason, ticket = ask.body.text("reason", needed=apply), ask.body.text("ticket")
-    ask.body.end()
-    return requests.retire(ask.caller, ask.path[0], apply=apply, reason=reason, ticket=ticket)
+    return partial(requests.retire, ask.caller, ask.path[0], apply=apply, reason=reason, ticket=ticket)
 
 
-def _certificate(requests: Requests, ask: Ask) -> Json:
-    return requests.certificate(ask.path[0])
+def _certificate(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.certificate, ask.path[0])
 
 
-def _verify(requests: Requests, ask: Ask) -> Json:
+def _verify(requests: Requests, ask: Ask) -> Call:
     chosen = selection(ask.body)
-    ask.body.end()
-    return requests.verify(chosen)
+    return partial(requests.verify, chosen)
 
 
-def _runs(requests: Requests, ask: Ask) -> Json:
+def _runs(requests: Requests, ask: Ask) -> Call:
     credential, open_only = ask.query.text("credential"), ask.query.flag("open")
     limit = int(ask.query.number("limit", 50, low=1, high=1000))
-    ask.query.end()
-    return requests.runs(credential=credential, open_only=open_only, limit=limit)
+    return partial(requests.runs, credential=credential, open_only=open_only, limit=limit)
 
 
-def _run(requests: Requests, ask: Ask) -> Json:
-    return requests.run(ask.path[0])
+def _run(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.run, ask.path[0])
 
 
-def _events(requests: Requests, ask: Ask) -> Json:
+def _events(requests: Requests, ask: Ask) -> Call:
     """What is there now; `api` does the waiting, in slices."""
-    return requests.events(ask.path[0], int(ask.query.number("after", 0, low=0, high=2**62)), 0.0)
+    return partial(requests.events, ask.path[0], int(ask.query.number("after", 0, low=0, high=2**62)), 0.0)
 
 
-def _answer(requests: Requests, ask: Ask) -> Json:
+def _answer(requests: Requests, ask: Ask) -> Call:
     answer, reason = ask.body.one_of("answer", ANSWERS), ask.body.text("reason", needed=True)
     inner = ask.body.inner("about")
     about = {name: text for name in ("gen", "home", "consumer", "handle") if (text := inner.text(name))}
     inner.end()
-    ask.body.end()
     if "gen" in about and not (about["gen"].isascii() and about["gen"].isdigit() and len(about["gen"]) < 10):
         raise bad("`gen` must be the number of a generation, as text")
-    return requests.answer(ask.caller, ask.path[0], answer, about=about, reason=reason)
+    return partial(requests.answer, ask.caller, ask.path[0], answer, about=about, reason=reason)
 
 
-def _back(requests: Requests, ask: Ask) -> Json:
+def _back(requests: Requests, ask: Ask) -> Call:
     reason = ask.body.text("reason", needed=True)
-    ask.body.end()
-    return requests.back(ask.caller, ask.path[0], reason=reason)
+    return partial(requests.back, ask.caller, ask.path[0], reason=reason)
 
 
-def _debts(requests: Requests, ask: Ask) -> Json:
+def _debts(requests: Requests, ask: Ask) -> Call:
     credential = ask.query.text("credential")
-    ask.query.end()
-    return requests.debts(credential)
+    return partial(requests.debts, credential)
 
 
-def _pause(requests: Requests, ask: Ask) -> Json:
+def _pause(requests: Requests, ask: Ask) -> Call:
     chosen, reason, until = selection(ask.body), ask.body.text("reason", needed=True), ask.body.text("until")
-    ask.body.end()
-    return requests.pause(ask.caller, chosen, reason=reason, until=until)
+    return partial(requests.pause, ask.caller, chosen, reason=reason, until=until)
 
 
-def _resume(requests: Requests, ask: Ask) -> Json:
+def _resume(requests: Requests, ask: Ask) -> Call:
     chosen, reason = selection(ask.body), ask.body.text("reason")
-    ask.body.end()
-    return requests.resume(ask.caller, chosen, reason=reason)
+    return partial(requests.resume, ask.caller, chosen, reason=reason)
 
 
-def _reload(requests: Requests, ask: Ask) -> Json:
-    return requests.reload(ask.caller)
+def _reload(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.reload, ask.caller)
 
 
-def _plugins(requests: Requests, ask: Ask) -> Json:
-    return requests.plugins()
+def _plugins(requests: Requests, ask: Ask) -> Call:
+    return requests.plugins
 
 
-def _try(requests: Requests, ask: Ask) -> Json:
-    return requests.attempt(ask.path[0])
+def _try(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.attempt, ask.path[0])
 
 
-ROUTES: Final[Mapping[tuple[str, str], Answer]] = {
+ROUTES: Final[Mapping[tuple[str, str], Reader]] = {
     ("GET", "/v1/status"): _status,
     ("GET", "/v1/credentials"): _credentials,
     ("GET", "/v1/credentials/{id}"): _explain,
@@ -207,7 +196,7 @@ class Found:
     """The route of a request and the parts of its path."""
 
     route: str
-    answer: Answer
+    read: Reader
     path: tuple[str, ...]
 
 

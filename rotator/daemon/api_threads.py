@@ -12,7 +12,7 @@ import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
-from typing import Any, ClassVar
+from typing import Any
 
 from rotator.engine.ports import Clock
 
@@ -115,7 +115,8 @@ class DeadlineHandler(BaseHTTPRequestHandler):
     sys_version = ""
     server: BoundedServer
     connection: socket.socket
-    allowed: ClassVar[frozenset[str]] = frozenset({"GET"})
+    requestline = command = path = ""
+    """Until a first line arrived."""
 
     def setup(self) -> None:
         until = self.server.clock.monotonic() + self.server.seconds
@@ -154,7 +155,8 @@ class DeadlineHandler(BaseHTTPRequestHandler):
         """The request did not arrive in time."""
 
     def send(self, status: int, body: bytes, kind: str) -> None:
-        """One whole answer."""
+        """One whole answer, with a status line also where the request had no version."""
+        self.request_version = self.protocol_version
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -167,6 +169,9 @@ class DeadlineHandler(BaseHTTPRequestHandler):
 
     def send_json(self, status: int, document: Any) -> None:
         self.send(status, json.dumps(document, ensure_ascii=False).encode() + b"\n", "application/json")
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """The standard one prints the request line."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """The standard one prints the request line."""

@@ -62,6 +62,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     ),
     "daemon.signal.reload": _event("SIGHUP: the configuration is read anew."),
     "daemon.signal.stop": _event("The daemon stops: it takes up nothing new and ends the steps in progress.", "signal"),
+    "daemon.started": _event("The daemon is up: ticks come, both ports answer.", "version", "observe"),
+    "daemon.stopped": _event("The daemon ended; `drained`: every step in progress was ended first.", "drained"),
     "daemon.tick.caught_up": _event("The machine's clock was set back; the next tick was moved to now.", "ahead"),
     "daemon.tick.failed": _event("A tick raised; the next one comes as planned."),
     "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),

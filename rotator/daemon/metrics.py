@@ -1,4 +1,4 @@
-"""Metrics in Prometheus text, computed from the ledger at each scrape: nothing is counted that the ledger does not know.
+"""Metrics in Prometheus text, computed from the ledger at each scrape: nothing is counted that it does not know.
 
 Ages and debts come from the ledger's rows, not from the path that should have cleared them. One catalogue, documented
 in `docs/metrics.md`; a test holds it complete. No label ever holds a value.

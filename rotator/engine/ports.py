@@ -84,6 +84,8 @@ class CredentialRow:
     due_why: str
     pause: Pause | None
     open_run: RunId | None
+    facts_sequence: int = 0
+    """The journal row up to which the facts go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +164,14 @@ class Debt:
 class Ledger(Protocol):
     """The one truth. Every write is one durable transaction (journal and projections together) or nothing at all.
 
-    Thread-safe. Raises LedgerError (`locked`, `read_only`, `disk_full`, `newer_schema`, `damaged`, `unavailable`).
+    Thread-safe. Raises LedgerError (`locked`, `read_only`, `disk_full`, `newer_schema`, `damaged`, `unavailable`,
+    `closed`; while opening also `missing_directory`, `not_a_ledger`, `second_daemon`).
     """
 
     def installation(self) -> Installation | None: ...
     def found(self, installation: Installation) -> None:
-        """Write whose ledger this is: once, or to set the fingerprint check. Refused for another name."""
+        """Write whose ledger this is: once, or to set the fingerprint check. Raises LedgerError
+        (`other_installation`, `other_epoch`, `other_fingerprint_key`)."""
         ...
 
     # -- inventory
@@ -197,9 +201,18 @@ class Ledger(Protocol):
 
     # -- runs
     def open_run(
-        self, row: RunRow, events: Sequence[Event], facts: Facts, *, claim_by: str, lease_until: Millis
+        self,
+        row: RunRow,
+        events: Sequence[Event],
+        facts: Facts,
+        *,
+        claim_by: str,
+        lease_until: Millis,
+        after: int | None = None,
     ) -> Claim:
-        """Open a run with its first events and the facts after them, claimed at once. Raises RunOpen."""
+        """Open a run with its first events and the facts after them, claimed at once. `after`: the `facts_sequence` of
+        the row that the facts were made from; another run may have opened and ended since. Raises RunOpen,
+        LedgerError (`unknown_credential`, `run_exists`, `stale_facts`)."""
         ...
 
     def run(self, run: RunId) -> RunRow | None: ...
@@ -211,7 +224,7 @@ class Ledger(Protocol):
         ...
 
     def claim(self, run: RunId, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
-        """Claim this run, if it has no live lease of another owner."""
+        """Claim this run, if it has no live lease of another owner. Raises LedgerError (`unknown_run`, `run_ended`)."""
         ...
 
     def append(

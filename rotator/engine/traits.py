@@ -50,6 +50,7 @@ class KindTraits:
     last_used_ms: int | None = None
     full: Full = "refuses"
     places: bool = False
+    revoke_by_value: bool = False
     has_preflight: bool = False
     has_probe: bool = False
     has_install: bool = False

@@ -11,7 +11,7 @@ import types
 import typing
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from rotator.machine.frozen import FrozenMap
 
@@ -78,6 +78,8 @@ def _read(kind: Any, plain: Any, path: str) -> Any:
         return _read_union(get_args(kind), plain, path)
     if origin in (tuple, frozenset, FrozenMap):
         return _read_many(origin, get_args(kind), plain, path)
+    if origin is Literal:
+        return _only(plain in get_args(kind), plain, path, " or ".join(map(str, get_args(kind))))
     if kind is type(None):
         return _only(plain is None, None, path, "null")
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -72,7 +72,7 @@ def kill_needs(
     if authority is None or authority.kill is Kill.NONE:
         return (Impossible(Question(Topic.CANNOT_KILL, Step(StepKind.FIND, gen, home))),)
     if authority.kill is Kill.SLOT:
-        return _take_the_slot(plan, facts, authority, home, row, target)
+        return _take_the_slot(plan, facts, authority, gen, home, row, target)
     if not authority.handles or (gen, home) in facts.handles:
         return (Step(StepKind.REVOKE, gen, home),)
     return _search(facts, authority, gen, home)
@@ -90,7 +90,7 @@ def _search(facts: Facts, authority: Authority, gen: Gen, home: Home) -> Needs:
 
 
 def _take_the_slot(
-    plan: Plan, facts: Facts, authority: Authority, home: Home, row: Placement, target: Gen | None
+    plan: Plan, facts: Facts, authority: Authority, gen: Gen, home: Home, row: Placement, target: Gen | None
 ) -> Needs:
     """A value in a single slot dies when another is set: the target if it belongs there, else a filler."""
     if target is not None and home in homes_of(facts, target):
@@ -100,7 +100,7 @@ def _take_the_slot(
         placed = facts.placed(target, home)
         spent = placed is not None and placed.acked_at is not None
         if target not in facts.kept or (spent and not authority.settable):
-            return (Impossible(Question(Topic.CANNOT_KILL, Step(StepKind.FIND, target, home))),)
+            return (Impossible(Question(Topic.CANNOT_KILL, Step(StepKind.FIND, gen, home))),)
         return (Step(StepKind.INSTALL, target, home),)
     fillers = [g for g in sorted(facts.fillers) if facts.homes.get(g) == (home,) and g not in facts.doomed]
     for filler in reversed(fillers):

@@ -160,7 +160,7 @@ def install_needs(plan: Plan, facts: Facts, target: Gen | None, home: Home) -> N
         again = target not in facts.kept
         return _issue(facts, authority, target if again else Gen(facts.top + 1), home)
     step = Step(StepKind.INSTALL, target, home)
-    spent = row is not None and (row.acked_at is not None or row.alive_at is not None)
+    spent = leg_of(facts) not in NEW_TARGET and row is not None and (row.acked_at or row.alive_at) is not None
     if target not in facts.kept or (spent and not authority.settable):
         return ask(Topic.NO_WAY_BACK, step, policy=True)
     return (step,)

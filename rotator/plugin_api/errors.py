@@ -30,6 +30,10 @@ RESERVED: Final = {
     "route_refused": "The plugin asked for a call that it has not declared.",
     "echo": "The platform or the plugin repeated a secret value where none may stand.",
     "plugin_bug": "The plugin failed; report it to its author.",
+    "variable_missing": "Something that the call needs is not known: a parameter, a principal or a handle.",
+    "unsendable": "The value holds characters that cannot be sent in that place, such as a line break in a header.",
+    "plain_http": "Plain http is refused: use https, or set `insecure: true` at the endpoint.",
+    "unexplained": "The plugin gave a reason that it does not declare; report it to its author.",
     "wrong_identity": "The value works, but as somebody else.",
 }
 

@@ -70,6 +70,10 @@ class Body(Protocol):
         """The leaf as text, or None; numbers and booleans come as JSON text."""
         ...
 
+    def has(self, pointer: str) -> bool:
+        """Whether something other than null stands there, also an array or an object."""
+        ...
+
     def items(self, pointer: str) -> tuple[Body, ...]:
         """The elements of an array; missing as in `text`."""
         ...

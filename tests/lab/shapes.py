@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import psycopg
+
 from tests.lab.estate import Estate
 
 
@@ -42,6 +44,10 @@ class Shape(Protocol):
 
     def accepts(self, estate: Estate, principal: str, value: str) -> bool:
         """Whether the server itself takes the value now."""
+        ...
+
+    def refusal(self, estate: Estate, principal: str, value: str) -> str:
+        """The server's own words when it refuses the value, without the value; empty if it takes it."""
         ...
 
     def living(self, estate: Estate) -> list[str]:
@@ -101,6 +107,12 @@ class AlertaKey:
     def accepts(self, estate: Estate, principal: str, value: str) -> bool:
         return estate.servers.alerta.accepts(value)
 
+    def refusal(self, estate: Estate, principal: str, value: str) -> str:
+        answer = estate.servers.alerta.ask("GET", "/alerts", key=value)
+        if answer.status == 200:
+            return ""
+        return f"{answer.status} {answer.json().get('message', '')}".replace(value, "...")
+
     def living(self, estate: Estate) -> list[str]:
         return [key["id"] for key in estate.servers.alerta.keys() if key["user"] == self.user]  # noqa: SIM118 - a method
 
@@ -151,6 +163,13 @@ class Roles:
 
     def accepts(self, estate: Estate, principal: str, value: str) -> bool:
         return estate.servers.postgres.login(principal, value)
+
+    def refusal(self, estate: Estate, principal: str, value: str) -> str:
+        try:
+            estate.servers.postgres.connect(principal, value).close()
+        except psycopg.OperationalError as error:
+            return str(error).strip().splitlines()[0].partition("failed: ")[2].replace(value, "...")
+        return ""
 
     def living(self, estate: Estate) -> list[str]:
         return self.roles(estate)

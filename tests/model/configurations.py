@@ -28,6 +28,8 @@ class Configuration:
     contain_now: bool = False
     strict: bool = False
     late: bool = False
+    said: int = 1
+    """How often a person goes back or on: for ever would never end."""
     without: frozenset[str] = field(default_factory=frozenset)
     """Faults left out."""
     timed: bool = False

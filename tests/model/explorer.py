@@ -17,7 +17,7 @@ from rotator.machine.decide import decide as shipped_decide
 from rotator.machine.decisions import Ask, Decision, Do, Finish, Look, Turn, Wait
 from rotator.machine.evolve import evolve as shipped_evolve
 from rotator.machine.events import Answered, AnswerKind, Asked, Event, Finished, Intended, Opened, Outcome, Turned
-from rotator.machine.facts import Ending, Facts, LegName, RunKind
+from rotator.machine.facts import Ending, Facts, LegName, RunKind, Topic
 from rotator.machine.plan import Plan
 from rotator.machine.reading import RUTHLESS, leg_of, makes_value, run_of
 from rotator.machine.steps import OutcomeKind, Step, StepKind
@@ -38,8 +38,8 @@ class Machine(NamedTuple):
 
 
 SHIPPED = Machine(shipped_decide, shipped_evolve)
-SAID = 2
-"""How often a person goes back or on in a run: for ever would never end."""
+WAY_ON = frozenset({Topic.IN_USE, Topic.NO_ROOM, Topic.NOT_VERIFIED})
+"""Questions for which contain now is an offered way on."""
 
 
 class State(NamedTuple):
@@ -87,6 +87,7 @@ def explore(
 class _Search:
     def __init__(self, config: Configuration, faults: int, machine: Machine, stop: bool, limit: int) -> None:
         self.config, self.machine, self.stop, self.limit = config, machine, stop, limit
+        invariants.forget()
         facts, world = opening(config)
         self.first = State(facts, world, config.runs, faults)
         self.result = Result(config.name)
@@ -177,7 +178,8 @@ class _Search:
                     seen.add(source)
                     todo.append(source)
         for at, state in enumerate(self.states):
-            if at not in seen and state.facts.ending is not Ending.ABANDONED:
+            told = state.said < self.config.said
+            if at not in seen and state.facts.ending is not Ending.ABANDONED and told:
                 self._found("L1: no ending is in reach", at)
                 return
 
@@ -352,9 +354,10 @@ def _worth_saying(config: Configuration, state: State, answer: Answered) -> bool
     facts, asked = state.facts, state.facts.question is not None
     match answer.kind:
         case AnswerKind.CONTAIN_NOW:
-            return config.contain_now and run_of(facts).kind is not RunKind.CONTAIN
+            offered = facts.question is not None and facts.question.topic in WAY_ON
+            return offered or (config.contain_now and run_of(facts).kind is not RunKind.CONTAIN)
         case AnswerKind.GO_BACK | AnswerKind.GO_ON:
-            return state.said < SAID
+            return state.said < config.said
         case AnswerKind.NAME:
             ours = {handle_of(key) for key in state.world.accepted if key.gen == answer.gen}
             return answer.handle in ours

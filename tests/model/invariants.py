@@ -11,7 +11,7 @@ from rotator.machine.ids import Gen
 from rotator.machine.plan import Plan
 from rotator.machine.reading import debts
 from rotator.machine.steps import StepKind
-from tests.model.world import STRANGER, World, held_of, lives, works
+from tests.model.world import STRANGER, World, held_of, lives
 
 
 def overlapping(plan: Plan) -> bool:
@@ -21,13 +21,41 @@ def overlapping(plan: Plan) -> bool:
 
 def accepted_everywhere(plan: Plan, world: World, gen: Gen) -> bool:
     """Let in at each authority, at one of its principals."""
-    return all(any(works(world, gen, home) for home in one.homes()) for one in plan.authorities)
+    return _let_in(plan, world, gen)
+
+
+_KNOWN: dict[tuple[object, ...], bool] = {}
+
+
+def forget() -> None:
+    """What was found for one configuration's plan says nothing about the next."""
+    _KNOWN.clear()
+
+
+def _serves(plan: Plan, world: World) -> bool:
+    key = (world.accepted, world.staged, world.current)
+    found = _KNOWN.get(key)
+    if found is None:
+        known = {gen for gen, _ in world.staged} | {world.current}
+        there = lives(world)
+        found = all(any((gen, home) in there for home in one.homes() for gen in known) for one in plan.authorities)
+        _KNOWN[key] = found
+    return found
+
+
+def _let_in(plan: Plan, world: World, gen: Gen) -> bool:
+    key = (world.accepted, gen)
+    found = _KNOWN.get(key)
+    if found is None:
+        homes = {key.home for key in world.accepted if key.gen == gen}
+        found = all(any(home in homes for home in one.homes()) for one in plan.authorities)
+        _KNOWN[key] = found
+    return found
 
 
 def retrievable(plan: Plan, world: World) -> bool:
     """I1: at each authority some accepted value can be fetched from the store."""
-    known = {gen for gen, _ in world.staged} | {world.current}
-    return all(any(works(world, gen, home) for home in one.homes() for gen in known) for one in plan.authorities)
+    return _serves(plan, world)
 
 
 def consumers_served(plan: Plan, facts: Facts, world: World) -> bool:

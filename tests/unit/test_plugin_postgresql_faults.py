@@ -98,6 +98,13 @@ def test_connection_cut_before_the_statement_left_is_unsent(
     assert b"alter role" not in proxy.seen
 
 
+def test_refusal_of_the_look_before_the_write_is_unsent(server: Postgres, admin: tuple[str, str], desk: Desk) -> None:
+    spoil = Spoil(b"from pg_catalog.pg_roles", reply=error_response("57014"))
+    with proxied(server.port, spoil) as proxy, pytest.raises(Failed, match="statement_timeout") as caught:
+        install(through(desk, proxy.port), role(server, admin), fresh())
+    assert caught.value.unsent
+
+
 @pytest.mark.parametrize(
     ("marker", "error"), [(b"user\0", Failed), (b"SCRAM-SHA-256", Failed), (b"alter role", OutcomeUnknown)]
 )

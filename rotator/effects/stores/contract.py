@@ -69,7 +69,7 @@ class Store(Protocol):
     """
 
     def check(self, slot: Slot) -> tuple[str, ...]:
-        """Findings (slugs of `reasons.REASONS`) that make the store unfit for this slot. Reads only, raises as all do."""
+        """Findings (slugs of `reasons.REASONS`) that make the store unfit for this slot; it only reads."""
         ...
 
     def current(self, slot: Slot) -> Current:
@@ -97,7 +97,8 @@ class Store(Protocol):
         Value field and `fields` change in one write, neighbours stay as readers saw them. A refused version is no
         second writer: the store reads consistently, and if only neighbours changed since `expected` it tries again
         with the new version (bounded). Raises ForeignError if our own fields were changed by somebody else,
-        Refused("not_staged") if nothing is staged.
+        Failed("stale_version") if they were changed by ourselves meanwhile, or were written again unchanged (a fence):
+        nothing was written, read current and decide anew; Refused("not_staged") if nothing is staged.
         """
         ...
 
@@ -109,11 +110,17 @@ class Store(Protocol):
         ...
 
     def clear(self, slot: Slot) -> None:
-        """Retirement: write a version without our fields (neighbours stay), so that readers find none of our values."""
+        """Retirement: write a version without our fields (neighbours stay), so that readers find none of our values.
+
+        Call it before `finalize`: ForeignError if the value that stands is not staged by us. Again is done.
+        """
         ...
 
     def forget(self, slot: Slot, generation: int) -> None:
-        """Remove the tombstone that `finalize` left; called after the quiet period only."""
+        """Remove the tombstone that `finalize` left; called after the quiet period only. Again is done.
+
+        Raises Refused("not_finalized") while a value is staged there.
+        """
         ...
 
     def fetch(self, path: str, name: str) -> Secret | None:

@@ -203,7 +203,12 @@ def test_no_value_stands_in_clear_in_any_file_and_files_are_private(local: Local
 
 @pytest.mark.parametrize(
     ("number", "reason"),
-    [(errno.ENOSPC, "store_full"), (errno.EROFS, "store_read_only"), (errno.EACCES, "store_read_only"), (errno.EIO, "store_disk")],
+    [
+        (errno.ENOSPC, "store_full"),
+        (errno.EROFS, "store_read_only"),
+        (errno.EACCES, "store_read_only"),
+        (errno.EIO, "store_disk"),
+    ],
 )
 @pytest.mark.parametrize("step", ["fsync", "rename"])
 def test_disk_trouble_before_the_rename_is_failed_and_the_former_file_stands(
@@ -216,7 +221,8 @@ def test_disk_trouble_before_the_rename_is_failed_and_the_former_file_stands(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((os, "fsync") if step == "fsync" else (Path, "rename")), broken)
+        target, name = (os, "fsync") if step == "fsync" else (Path, "rename")
+        patch.setattr(target, name, broken)
         with pytest.raises(Failed, match=reason):
             store.promote(slot, 2, {"username": "svc"}, version)
     assert _files(local) == before
@@ -243,8 +249,8 @@ def test_folder_that_cannot_be_flushed_after_the_rename_is_unknown(
 
 def test_a_really_full_disk_is_failed(local: LocalDriver) -> None:
     """A limit on the size of files stands for a full disk: the kernel refuses the write."""
-    import resource  # noqa: PLC0415
-    import signal  # noqa: PLC0415
+    import resource
+    import signal
 
     store, slot, version = _adopt(local)
     before = _files(local)
@@ -310,8 +316,10 @@ def test_killed_at_any_step_leaves_old_or_new_and_the_next_start_goes_on(tmp_pat
         code, step = child.exitcode or 0, step + 1
         store = driver.open()
         current = store.current(slot).value
-        assert current is None or current.matches(Secret("canary-old-value")) or current.matches(
-            Secret("canary-new-value")
+        assert (
+            current is None
+            or current.matches(Secret("canary-old-value"))
+            or current.matches(Secret("canary-new-value"))
         )
         assert (driver.look(slot.path) or {})["near"] == {"x": 1}
         _make(store, slot, version, call)

@@ -23,7 +23,9 @@ def _used() -> set[str]:
     for file in FOLDER.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS:
-                used |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}
+                used |= {
+                    arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+                }
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("store_"):
                 used |= {node.value} if file.name != "reasons.py" and node.value.isidentifier() else set()
     return used

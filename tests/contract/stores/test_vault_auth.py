@@ -13,11 +13,12 @@ import pytest
 from rotator.effects.stores.opening import TokenFile
 from rotator.plugin_api import Misconfigured, Secret
 from tests.contract.stores.drivers import VaultDriver
-from tests.contract.stores.wire_faults import FaultProxy
+from tests.contract.stores.recording import RecordingProxy
 from tests.lab.openbao import OpenBaoDev
+from tests.lab.proxy import Fault, Proxy
 
 
-def _calls(proxy: FaultProxy, end: str) -> int:
+def _calls(proxy: RecordingProxy, end: str) -> int:
     return sum(seen.path.endswith(end) for seen in proxy.seen)
 
 
@@ -27,8 +28,10 @@ def _file(driver: VaultDriver, token: str) -> TokenFile:
     return TokenFile(path)
 
 
-def test_one_login_serves_all_threads_and_is_renewed_before_it_expires(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+def test_one_login_serves_all_threads_and_is_renewed_before_it_expires(
+    store_server: OpenBaoDev, tmp_path: Path
+) -> None:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         store = driver.open()
         threads = [threading.Thread(target=store.current, args=(driver.slot(f"t{n}"),)) for n in range(12)]
@@ -47,7 +50,9 @@ def test_one_login_serves_all_threads_and_is_renewed_before_it_expires(store_ser
         assert _calls(proxy, "/revoke-self") == 1
 
 
-def test_token_that_expired_for_real_in_mid_run_is_replaced_by_a_login(store_server: OpenBaoDev, tmp_path: Path) -> None:
+def test_token_that_expired_for_real_in_mid_run_is_replaced_by_a_login(
+    store_server: OpenBaoDev, tmp_path: Path
+) -> None:
     driver = VaultDriver(store_server, tmp_path, ttl="1s")
     store = driver.open()
     store.stage(driver.slot(), 1, Secret("v"))
@@ -59,7 +64,7 @@ def test_token_that_expired_for_real_in_mid_run_is_replaced_by_a_login(store_ser
 
 
 def test_token_revoked_in_mid_run_is_told_from_a_missing_permission(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         store = driver.open()
         store.current(driver.slot())
@@ -77,7 +82,7 @@ def test_token_revoked_in_mid_run_is_told_from_a_missing_permission(store_server
 
 
 def test_many_threads_with_a_dead_token_make_one_login(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         store = driver.open()
         store.current(driver.slot())
@@ -104,7 +109,7 @@ def test_many_threads_with_a_dead_token_make_one_login(store_server: OpenBaoDev,
 def test_destroyed_secret_id_is_a_misconfiguration_and_logins_are_not_hammered(
     store_server: OpenBaoDev, tmp_path: Path
 ) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         driver.admin.destroy_secret_id(driver.role, driver.approle.accessor)
         store = driver.open()
@@ -138,7 +143,7 @@ def test_missing_or_empty_secret_id_file(vault: VaultDriver, content: str | None
 
 
 def test_periodic_token_from_a_file_is_renewed_and_never_revoked(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         token = driver.admin.make_token([driver.role], period="1h")
         store = driver.open(auth=_file(driver, token))
@@ -169,7 +174,7 @@ def test_dead_token_in_the_file_is_a_misconfiguration(vault: VaultDriver) -> Non
 
 
 def test_token_that_cannot_be_renewed_is_used_to_its_end(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         token = driver.admin.make_token([driver.role], period=None, ttl="1h", renewable=False)
         store = driver.open(auth=_file(driver, token))
@@ -181,7 +186,7 @@ def test_token_that_cannot_be_renewed_is_used_to_its_end(store_server: OpenBaoDe
 
 
 def test_renewal_that_gives_no_more_time_becomes_a_login(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with RecordingProxy(store_server.url) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         settings = {"token_policies": [driver.role], "token_no_default_policy": True, "token_ttl": "4s"}
         driver.admin.ask("POST", f"auth/approle/role/{driver.role}", {**settings, "token_explicit_max_ttl": "4s"})
@@ -195,19 +200,19 @@ def test_renewal_that_gives_no_more_time_becomes_a_login(store_server: OpenBaoDe
 
 
 def test_renewal_in_trouble_keeps_the_token_while_it_lives(store_server: OpenBaoDev, tmp_path: Path) -> None:
-    with FaultProxy(store_server.url) as proxy:
+    with Proxy(store_server.port) as proxy:
         driver = VaultDriver(store_server, tmp_path, url=proxy.url)
         store = driver.open()
         store.current(driver.slot())
         driver.clock.ahead += 2500
-        proxy.fault = lambda number, seen: "answer_lost" if seen.path.endswith("/renew-self") else ""
+        lost = proxy.rule(Fault.ANSWER_LOST, path="/renew-self")
         store.current(driver.slot())
+        assert lost.hits == 1
+        assert proxy.count(path="/login") == 1
         store.close()
 
 
-def test_environment_and_token_file_of_the_command_line_are_ignored(
-    vault: VaultDriver, tmp_path: Path
-) -> None:
+def test_environment_and_token_file_of_the_command_line_are_ignored(vault: VaultDriver, tmp_path: Path) -> None:
     """In a process of its own: hvac reads some variables when it is imported."""
 
     (tmp_path / ".vault-token").write_text(vault.server.token)

@@ -28,14 +28,26 @@ ANSWERS = [
     (400, ["lease is not renewable"], Refused, Refused, "refused"),
     (401, [], Denied, Denied, ""),
     (403, ["1 error occurred:\n\t* permission denied\n\n"], Denied, Denied, ""),
-    (404, ['no handler for route "sekret/data/a". route entry not found.'], Misconfigured, Misconfigured, "store_mount_missing"),
+    (
+        404,
+        ['no handler for route "sekret/data/a". route entry not found.'],
+        Misconfigured,
+        Misconfigured,
+        "store_mount_missing",
+    ),
     (404, [], Missing, Missing, ""),
     (405, ["1 error occurred:\n\t* unsupported operation\n\n"], Misconfigured, Misconfigured, "store_mount_missing"),
     (412, ["required index state not present"], Failed, Failed, "store_behind"),
     (413, ["http: request body too large"], Refused, Refused, "too_large"),
     (429, ["rate limit quota exceeded"], Failed, Failed, "throttled"),
     (418, [], Refused, Refused, "refused"),
-    (500, ["put failed due to value being too large; got 2097300 bytes, max: 1048576 bytes"], Refused, Refused, "too_large"),
+    (
+        500,
+        ["put failed due to value being too large; got 2097300 bytes, max: 1048576 bytes"],
+        Refused,
+        Refused,
+        "too_large",
+    ),
     (500, ["local node not active but active cluster node not found"], Failed, Failed, "store_no_leader"),
     (500, ["internal error"], Failed, OutcomeUnknown, "server_error"),
     (501, ["server is not yet initialized"], Misconfigured, Misconfigured, "store_uninitialised"),
@@ -69,7 +81,8 @@ def test_every_row_of_the_table_is_reached() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("1", 1), ("30", 30), ("", None), (None, None), ("soon", None), ("-1", None), ("9" * 9, None)]
+    ("header", "seconds"),
+    [("1", 1), ("30", 30), ("", None), (None, None), ("soon", None), ("-1", None), ("9" * 9, None)],
 )
 def test_retry_after(header: str | None, seconds: int | None) -> None:
     error = answer_error(429, [], writing=True, retry_after=header)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rotator.effects.stores.contract import Mark, Slot, Store, Version
 from rotator.plugin_api import Failed, OutcomeUnknown, Secret
 from tests.contract.stores.drivers import VaultDriver
-from tests.contract.stores.wire_faults import FAULTS, FaultProxy
 from tests.lab.openbao import OpenBaoCluster, OpenBaoDev
+from tests.lab.proxy import Answer, Event, Fault, Proxy
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,49 @@ READS: tuple[tuple[str, Callable[[Store, Slot], object]], ...] = (
 )
 
 
+HALF_JSON = Answer(200, {"Content-Type": "application/json"}, b'{"request_id": "x", "data": {"ver')
+GATEWAY = Answer(502, {"Content-Type": "text/html"}, b"<html>bad gateway</html>")
+ALL: dict[str, dict[str, Any]] = {
+    "request lost": {"fault": Fault.REQUEST_LOST},
+    "answer lost": {"fault": Fault.ANSWER_LOST},
+    "reset after the delivery": {"fault": Fault.ANSWER_LOST, "how": "reset"},
+    "half an answer": {"fault": Fault.HALF_ANSWER},
+    "half an object": {"fault": Fault.REPLACED, "answer": HALF_JSON},
+    "a gateway's error": {"fault": Fault.REPLACED, "answer": GATEWAY},
+}
+FEW = {name: ALL[name] for name in ("request lost", "answer lost")}
+
+
+class Line:
+    """The proxy, with exchanges counted from the last `never` or `once`."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy, self._start = proxy, 0
+
+    @property
+    def seen(self) -> list[Event]:
+        return self.proxy.log[self._start :]
+
+    def never(self) -> None:
+        """Break nothing from now on."""
+        self.proxy.clear()
+        self._start = len(self.proxy.log)
+
+    def once(self, number: int, rule: dict[str, Any]) -> None:
+        """Break the exchange with this number, counted from now."""
+        self.never()
+        self.proxy.rule(**rule, skip=number, times=1)
+
+    def always_from(self, number: int) -> None:
+        """Lose every answer from this exchange on."""
+        self.never()
+        self.proxy.rule(Fault.ANSWER_LOST, skip=number)
+
+
 class Bench:
     """A store behind the proxy, with a fresh slot for every attempt."""
 
-    def __init__(self, driver: VaultDriver, proxy: FaultProxy, store: Store, faults: tuple[str, ...]) -> None:
+    def __init__(self, driver: VaultDriver, proxy: Line, store: Store, faults: dict[str, dict[str, Any]]) -> None:
         self.faults = faults
         self.driver, self.proxy, self.store, self._number = driver, proxy, store, 0
 
@@ -97,15 +137,15 @@ class Bench:
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "dev":
         dev: OpenBaoDev = request.getfixturevalue("store_server")
-        driver, upstream = VaultDriver(dev, tmp_path), dev.url
+        driver, port = VaultDriver(dev, tmp_path), dev.port
     else:
         cluster: OpenBaoCluster = request.getfixturevalue("store_cluster")
-        driver, upstream = VaultDriver(cluster.leader, tmp_path), cluster.standby.url
-    with FaultProxy(upstream) as proxy:
+        driver, port = VaultDriver(cluster.leader, tmp_path), cluster.standby.port
+    with Proxy(port) as proxy:
         driver.url = proxy.url
         store = driver.open()
-        yield Bench(driver, proxy, store, FAULTS if request.param == "dev" else FAULTS[:2])
-        proxy.never()
+        yield Bench(driver, Line(proxy), store, ALL if request.param == "dev" else FEW)
+        proxy.clear()
         store.close()
 
 
@@ -118,9 +158,9 @@ def test_a_broken_exchange_of_a_write_is_never_misreported(bench: Bench, case: C
     assert exchanges
     assert case.done(bench.driver, slot)
     for number in range(exchanges):
-        for fault in bench.faults:
+        for fault, rule in bench.faults.items():
             slot, version = bench.prepared(case)
-            bench.proxy.once(number, fault)
+            bench.proxy.once(number, rule)
             try:
                 case.make(bench.store, slot, version)
             except OutcomeUnknown:
@@ -142,7 +182,7 @@ def test_one_lost_answer_is_found_out_within_the_call(bench: Bench, case: Case) 
     case.make(bench.store, slot, version)
     for number in range(len(bench.proxy.seen)):
         slot, version = bench.prepared(case)
-        bench.proxy.once(number, "answer_lost")
+        bench.proxy.once(number, ALL["answer lost"])
         case.make(bench.store, slot, version)
         assert case.done(bench.driver, slot)
 
@@ -155,8 +195,7 @@ def test_a_line_that_stays_broken_after_a_write_is_unknown(bench: Bench, case: C
     methods = [(seen.method, seen.path) for seen in bench.proxy.seen]
     write = max(at for at, (method, path) in enumerate(methods) if method in {"POST", "DELETE"} and "_sync" not in path)
     slot, version = bench.prepared(case)
-    bench.proxy.seen.clear()
-    bench.proxy.fault = lambda number, seen: "answer_lost" if number >= write else ""
+    bench.proxy.always_from(write)
     with pytest.raises(OutcomeUnknown):
         case.make(bench.store, slot, version)
     assert case.done(bench.driver, slot)
@@ -170,14 +209,14 @@ def test_a_broken_read_is_repeated_or_failed_never_wrong(
     bench.proxy.never()
     wanted = make(bench.store, slot)
     for number in range(len(bench.proxy.seen)):
-        for fault in bench.faults:
-            bench.proxy.once(number, fault)
+        for rule in bench.faults.values():
+            bench.proxy.once(number, rule)
             found = make(bench.store, slot)
             if isinstance(wanted, Secret):
                 assert isinstance(found, Secret)
                 assert found.matches(wanted)
             else:
                 assert found == wanted
-    bench.proxy.fault = lambda number, seen: "answer_lost"
+    bench.proxy.always_from(0)
     with pytest.raises(Failed):
         make(bench.store, slot)

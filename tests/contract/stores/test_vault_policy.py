@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,9 @@ from tests.lab.openbao import OpenBaoDev
 
 LINES = [
     (match["path"], match["capabilities"])
-    for match in re.finditer(r'^path "(?P<path>[^"]+)"\s*\{ capabilities = \[(?P<capabilities>.*)\] \}$', POLICY.read_text(), re.M)
+    for match in re.finditer(
+        r'^path "(?P<path>[^"]+)"\s*\{ capabilities = \[(?P<capabilities>.*)\] \}$', POLICY.read_text(), re.M
+    )
 ]
 CAPABILITIES = [(path, name) for path, names in LINES for name in re.findall(r'"(\w+)"', names)]
 
@@ -70,6 +72,11 @@ def _denied_not_dead(driver: VaultDriver, store: Store) -> None:
         raise Misconfigured("store_permission")
 
 
+def _forgotten(driver: VaultDriver, store: Store) -> None:
+    store.finalize(driver.slot(), 1)
+    store.forget(driver.slot(), 1)
+
+
 def _clean(driver: VaultDriver, store: Store) -> None:
     if store.check(driver.slot()):
         raise Misconfigured("store_permission")
@@ -84,19 +91,14 @@ USES: dict[tuple[str, str], Use] = {
     ("MOUNT/destroy/APP/*", "update"): lambda d, s: s.finalize(d.slot(), 1),
     ("MOUNT/data/ADMIN/*", "create"): lambda d, s: s.deposit(f"{d.app}-admin/new", "k", Secret("v"), {}, replace=False),
     ("MOUNT/data/ADMIN/*", "read"): lambda d, s: s.fetch(f"{d.app}-admin/old", "k"),
-    ("MOUNT/data/ADMIN/*", "update"): lambda d, s: s.deposit(
-        f"{d.app}-admin/old", "k", Secret("w"), {}, replace=True
-    ),
+    ("MOUNT/data/ADMIN/*", "update"): lambda d, s: s.deposit(f"{d.app}-admin/old", "k", Secret("w"), {}, replace=True),
     ("MOUNT/data/rotator/INSTALLATION/*", "create"): lambda d, s: s.stage(d.slot(), 3, Secret("x")),
     ("MOUNT/data/rotator/INSTALLATION/*", "read"): lambda d, s: s.read(d.slot(), 2),
     ("MOUNT/data/rotator/INSTALLATION/*", "update"): lambda d, s: s.mark(Mark("e", 2)),
     ("MOUNT/metadata/rotator/INSTALLATION/*", "create"): lambda d, s: s.read(d.slot(), 2),
     ("MOUNT/metadata/rotator/INSTALLATION/*", "read"): lambda d, s: s.finalize(d.slot(), 1),
     ("MOUNT/metadata/rotator/INSTALLATION/*", "update"): lambda d, s: [s.read(d.slot(), 2), d.open().current(d.slot())],
-    ("MOUNT/metadata/rotator/INSTALLATION/*", "delete"): lambda d, s: [
-        s.finalize(d.slot(), 1),
-        s.forget(d.slot(), 1),
-    ],
+    ("MOUNT/metadata/rotator/INSTALLATION/*", "delete"): _forgotten,
     ("MOUNT/metadata/rotator/INSTALLATION/*", "list"): lambda d, s: s.clear(d.slot()),
     ("MOUNT/destroy/rotator/INSTALLATION/*", "update"): lambda d, s: s.finalize(d.slot(), 1),
     ("MOUNT/config", "read"): _clean,
@@ -112,7 +114,7 @@ def test_every_capability_has_a_use() -> None:
 
 
 @pytest.fixture
-def prepared(store_server: OpenBaoDev, tmp_path: Path) -> Iterator[VaultDriver]:
+def prepared(store_server: OpenBaoDev, tmp_path: Path) -> VaultDriver:
     """Everything there that the uses need, made under the whole policy."""
     driver = VaultDriver(store_server, tmp_path)
     store = driver.open()
@@ -121,7 +123,7 @@ def prepared(store_server: OpenBaoDev, tmp_path: Path) -> Iterator[VaultDriver]:
     store.deposit(f"{driver.app}-admin/old", "k", Secret("v"), {}, replace=False)
     store.close()
     driver.clock = RealClock()
-    yield driver
+    return driver
 
 
 @pytest.mark.parametrize(("path", "capability"), CAPABILITIES)
@@ -155,7 +157,9 @@ def without(driver: VaultDriver, path: str, capability: str) -> str:
     number = [line for line, _ in LINES].index(path)
     names = [name for name in re.findall(r'"(\w+)"', real[number].split("=", 1)[1]) if name != capability]
     head = real[number].split("{", 1)[0]
-    real[number] = f"{head}{{ capabilities = [{', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}] }}" if names else ""
+    real[number] = (
+        f"{head}{{ capabilities = [{', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}] }}" if names else ""
+    )
     return "\n".join(real)
 
 

@@ -1,0 +1,87 @@
+"""`rotator plugins`: list and try ask the daemon, check reads a pack without one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from rotator.cli import exits
+from rotator.cli.client import path_of
+from rotator.cli.failures import Failure
+from rotator.cli.grammar import Group, session_of
+from rotator.cli.screen import Screen, clean
+from rotator.cli.session import Session
+
+PACK_CHECK: Final = "rotator_http.check"
+"""Module of the declarative plugin with `check(path) -> list of problems`, each with `as_json()` and `in_words()`.
+
+By name: the command line may not import plugins, and a pack is only data to it."""
+
+plugins = Group("plugins", short_help="Plugins: list, check a pack, try an endpoint.", help="Plugins and packs.")
+
+
+@plugins.command("list", short_help="What is installed and allowed, with its kinds.")
+@session_of
+def list_plugins(session: Session) -> int:
+    """List plugins with version, digest, endpoints and kinds."""
+    answer = session.client.get("/v1/plugins")
+
+    def paint(screen: Screen) -> None:
+        rows = [
+            [
+                one["plugin"],
+                one["version"],
+                str(one["digest"])[:19],
+                ", ".join(one["endpoints"]) or "-",
+                kind["kind"],
+                kind["title"],
+            ]
+            for one in answer["items"]
+            for kind in one["kinds"] or [{"kind": "-", "title": "-"}]
+        ]
+        screen.table(["PLUGIN", "VERSION", "DIGEST", "ENDPOINTS", "KIND", "WHAT IT IS"], rows, cut=5)
+
+    session.show(answer, paint)
+    return exits.OK
+
+
+@plugins.command("check", short_help="Is a pack valid? File, line, column and what was expected.")
+@click.argument("path", type=click.Path(path_type=Path))
+@session_of
+def check(session: Session, path: Path) -> int:
+    """Check a pack's YAML without a daemon. Exit 3 if it is not valid."""
+    try:
+        checker: Callable[[Path], Any] = importlib.import_module(PACK_CHECK).check
+    except ModuleNotFoundError:
+        raise Failure("ROT-NO-PLUGIN", "the plugin that reads packs is not installed", exits.NOT_FOUND) from None
+    problems = list(checker(path))
+    document = {"valid": not problems, "items": [one.as_json() for one in problems]}
+
+    def paint(screen: Screen) -> None:
+        for one in problems:
+            screen.line(one.in_words())
+        many = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        screen.line(f"{path}: valid" if not problems else f"{path}: {many}")
+
+    session.show(document, paint)
+    return exits.OK if not problems else exits.CONFIGURATION
+
+
+@plugins.command("try", short_help="Do an endpoint's reads against the real thing. Changes nothing.")
+@click.argument("endpoint")
+@session_of
+def attempt(session: Session, endpoint: str) -> int:
+    """Do what an endpoint's plugin can read, with its admin value. Exit 10 when a read does not work."""
+    answer = session.client.post(path_of("endpoints", endpoint, "try"), {}, act=False)
+
+    def paint(screen: Screen) -> None:
+        for step in answer["steps"]:
+            sign = screen.sign("done" if step["ok"] else "refused")
+            screen.line(f"{sign} {clean(step['ability'])}: {'' if step['ok'] else 'FAILED: '}{clean(step['says'])}")
+
+    session.show(answer, paint)
+    return exits.OK if all(step["ok"] for step in answer["steps"]) else exits.FINDINGS

@@ -1,0 +1,269 @@
+"""Statements about runs and their journal. Called by `sqlite`: writes with the writer's connection, reads with a
+reader's. Nothing here begins or ends a transaction.
+
+Whoever writes into a run names its fencing number in the same statement; a claim makes it higher. So a worker whose
+lease ran out, in whichever process, changes nothing any more from the moment at which another has claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Select, bindparam, case, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from rotator.engine.inventory import CredentialId
+from rotator.engine.ports import Claim, Debt, LeaseLost, LedgerError, Observed, RunId, RunOpen, RunRow
+from rotator.machine.codec import FORMAT
+from rotator.machine.events import Event, Finished
+from rotator.machine.facts import Facts, RunKind, State
+from rotator.machine.ids import Gen, Handle, Home, Label, Millis
+
+from .projections import project
+from .rows import AnyRow, to_text
+from .tables import credentials, fingerprints, journal, placements, probes, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What one append brings. `texts` are the events as JSON, made by the caller's thread."""
+
+    events: Sequence[Event]
+    texts: Sequence[str]
+    facts: Facts
+    at: Millis
+    actor: str = ""
+    observed: Observed | None = None
+
+
+def open_run(
+    connection: Connection, row: RunRow, frozen: tuple[str, str], passage: Passage, claim: Claim, claim_by: str,
+    after: int | None,
+) -> None:  # fmt: skip
+    """Insert the run, claimed, with its first events. `frozen`: definition and plan as JSON; `after`: what the facts
+    were read at. Raises RunOpen, LedgerError (`unknown_credential`, `run_exists`, `stale_facts`)."""
+    known = connection.execute(
+        select(credentials.c.open_run, credentials.c.facts_sequence).where(credentials.c.id == row.credential)
+    ).one_or_none()
+    if known is None:
+        raise LedgerError("unknown_credential")
+    definition, plan = frozen
+    values = {
+        "id": row.id,
+        "credential": row.credential,
+        "kind": row.kind.value,
+        "format": FORMAT,
+        "definition": definition,
+        "plan": plan,
+        "actor": row.actor,
+        "reason": row.reason,
+        "campaign": row.campaign,
+        "opened_at": row.opened_at,
+        "wake_at": row.wake_at,
+        "held_why": row.held_why,
+        "owner": claim_by,
+        "fence": claim.fence,
+        "lease_until": claim.lease_until,
+        "last_sequence": 0,
+    }
+    try:
+        connection.execute(insert(runs).values(values))
+    except IntegrityError:
+        there = select(runs.c.id).where(runs.c.credential == row.credential, runs.c.ended_at.is_(None))
+        other = connection.execute(there).scalar_one_or_none()
+        if other is None or other == row.id:
+            raise LedgerError("run_exists") from None
+        raise RunOpen(RunId(other)) from None
+    if after is not None and known.facts_sequence != after:
+        raise LedgerError("stale_facts")
+    _write(connection, claim, row.credential, row.kind, passage)
+
+
+def append(
+    connection: Connection, claim: Claim, passage: Passage, *, wake_at: Millis | None, held_why: str,
+    lease_until: Millis | None,
+) -> None:  # fmt: skip
+    """Append events and facts. Raises LeaseLost, LedgerError (`unknown_run`, `run_ended`)."""
+    values: dict[str, Any] = {"held_why": held_why}
+    if wake_at is not None:
+        values["wake_at"] = wake_at
+    if lease_until is not None:
+        values["lease_until"] = lease_until
+    done = connection.execute(update(runs).where(*_mine(claim)).values(values))
+    if done.rowcount == 0:
+        raise _why_not(connection, claim)
+    run = connection.execute(select(runs.c.credential, runs.c.kind).where(runs.c.id == claim.run)).one()
+    _write(connection, claim, CredentialId(run.credential), RunKind(run.kind), passage)
+
+
+def _write(connection: Connection, claim: Claim, credential: CredentialId, kind: RunKind, passage: Passage) -> None:
+    numbered = []
+    last = len(passage.events) - 1
+    for index, (event, text) in enumerate(zip(passage.events, passage.texts, strict=True)):
+        row = {
+            "run": claim.run,
+            "at": passage.at,
+            "fence": claim.fence,
+            "actor": passage.actor,
+            "format": FORMAT,
+            "event": text,
+            "observed": None if passage.observed is None or index < last else to_text(passage.observed),
+        }
+        result = connection.execute(insert(journal).values(row))
+        assert result.inserted_primary_key is not None
+        numbered.append((int(result.inserted_primary_key[0]), event))
+    values: dict[str, Any] = {"last_sequence": numbered[-1][0]}
+    ending = next((event.ending for event in passage.events if isinstance(event, Finished)), None)
+    if ending is not None:
+        values |= {"ended_at": passage.at, "ending": ending.value, "owner": "", "held_why": ""}
+        values |= {"lease_until": None, "wake_at": None, "woken_at": None}
+    connection.execute(update(runs).where(runs.c.id == claim.run).values(values))
+    project(connection, credential, claim.run, kind, numbered, passage.facts, passage.at)
+    _note_fingerprint(connection, credential, passage.observed)
+
+
+def _note_fingerprint(connection: Connection, credential: CredentialId, observed: Observed | None) -> None:
+    """The first fingerprint of a generation stays: what was seen later stands in the journal."""
+    if observed is None or observed.gen is None or not observed.fingerprint:
+        return
+    here = (fingerprints.c.credential == credential, fingerprints.c.gen == observed.gen)
+    if connection.execute(select(fingerprints.c.gen).where(*here)).one_or_none() is None:
+        row = {"credential": credential, "gen": observed.gen, "text": observed.fingerprint}
+        connection.execute(insert(fingerprints).values(row))
+
+
+def claim_next(connection: Connection, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
+    """Claim the open run that has been due longest."""
+    row = connection.execute(next_statement(), {"now": now}).one_or_none()
+    return None if row is None else _claimed(connection, row, now, owner, lease_until)
+
+
+def next_statement() -> Select[str, int]:
+    """Which run is claimed next. Parameter: now."""
+    now: BindParameter[int] = bindparam("now")
+    return (
+        select(runs.c.id, runs.c.fence)
+        .where(
+            runs.c.ended_at.is_(None),
+            runs.c.wake_at <= now,
+            or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now),
+        )
+        .order_by(runs.c.wake_at, runs.c.id)
+        .limit(1)
+    )
+
+
+def claim(connection: Connection, run: RunId, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
+    """Claim one run, also one that is not due. Raises LedgerError (`unknown_run`, `run_ended`)."""
+    columns = (runs.c.id, runs.c.fence, runs.c.owner, runs.c.lease_until, runs.c.ended_at)
+    row = connection.execute(select(*columns).where(runs.c.id == run)).one_or_none()
+    if row is None:
+        raise LedgerError("unknown_run")
+    if row.ended_at is not None:
+        raise LedgerError("run_ended")
+    if row.lease_until is not None and row.lease_until > now and row.owner != owner:
+        return None
+    return _claimed(connection, row, now, owner, lease_until)
+
+
+def _claimed(connection: Connection, row: AnyRow, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
+    fence = row.fence + 1
+    # The worker reads everything anew after this: a wake up to now has been heard, a later one has not.
+    woken = case((runs.c.woken_at <= now, None), else_=runs.c.woken_at)
+    done = connection.execute(
+        update(runs)
+        .where(runs.c.id == row.id, runs.c.fence == row.fence, runs.c.ended_at.is_(None))
+        .values(fence=fence, owner=owner, lease_until=lease_until, woken_at=woken)
+    )
+    return None if done.rowcount == 0 else Claim(RunId(row.id), fence, lease_until)
+
+
+def release(connection: Connection, claim: Claim, wake_at: Millis | None, held_why: str) -> None:
+    """Give the run back. A wake that came meanwhile is minded: the earlier of the two counts. Giving back a run that
+    ended under this claim changes nothing. Raises LeaseLost, LedgerError("unknown_run")."""
+    woken = runs.c.woken_at
+    later = woken if wake_at is None else case((woken.is_(None), wake_at), else_=func.min(woken, wake_at))
+    values = {"wake_at": later, "woken_at": None, "held_why": held_why, "owner": "", "lease_until": None}
+    done = connection.execute(update(runs).where(*_mine(claim)).values(values))
+    if done.rowcount == 0:
+        refused = _why_not(connection, claim)
+        if refused.code != "run_ended":
+            raise refused
+
+
+def wake(connection: Connection, run: RunId, at: Millis) -> None:
+    """Work the run at `at` at the latest. Nothing for an ended run. Raises LedgerError("unknown_run")."""
+    sooner = case((or_(runs.c.wake_at.is_(None), runs.c.wake_at > at), at), else_=runs.c.wake_at)
+    noted = case((runs.c.owner == "", None), (runs.c.woken_at < at, runs.c.woken_at), else_=at)
+    here = (runs.c.id == run, runs.c.ended_at.is_(None))
+    done = connection.execute(update(runs).where(*here).values(wake_at=sooner, woken_at=noted))
+    if done.rowcount == 0 and connection.execute(select(runs.c.id).where(runs.c.id == run)).one_or_none() is None:
+        raise LedgerError("unknown_run")
+
+
+def _mine(claim: Claim) -> tuple[Any, ...]:
+    return (runs.c.id == claim.run, runs.c.fence == claim.fence, runs.c.ended_at.is_(None))
+
+
+def _why_not(connection: Connection, claim: Claim) -> LedgerError:
+    row = connection.execute(select(runs.c.fence, runs.c.ended_at).where(runs.c.id == claim.run)).one_or_none()
+    if row is None:
+        return LedgerError("unknown_run")
+    return LeaseLost() if row.fence != claim.fence else LedgerError("run_ended")
+
+
+def read_run(connection: Connection, run: RunId) -> AnyRow | None:
+    """One run."""
+    return connection.execute(select(runs).where(runs.c.id == run)).one_or_none()
+
+
+def read_runs(connection: Connection, credential: CredentialId | None, open_only: bool, limit: int) -> Sequence[AnyRow]:
+    """Newest first."""
+    statement = select(runs).order_by(runs.c.opened_at.desc(), runs.c.id.desc()).limit(limit)
+    if credential is not None:
+        statement = statement.where(runs.c.credential == credential)
+    if open_only:
+        statement = statement.where(runs.c.ended_at.is_(None))
+    return connection.execute(statement).all()
+
+
+def read_journal(connection: Connection, run: RunId, after: int) -> Sequence[AnyRow]:
+    """Rows of the run with a higher sequence, in order."""
+    here = (journal.c.run == run, journal.c.sequence > after)
+    return connection.execute(select(journal).where(*here).order_by(journal.c.sequence)).all()
+
+
+def read_sequence(connection: Connection) -> int:
+    """The highest sequence; 0 for an empty journal."""
+    return int(connection.execute(select(func.coalesce(func.max(journal.c.sequence), 0))).scalar_one())
+
+
+def debts_statement(only: CredentialId | None) -> Select[*tuple[Any, ...]]:
+    """Placements that are owed, oldest first."""
+    order = (placements.c.owed_since, placements.c.credential, placements.c.gen)
+    statement = select(placements).where(placements.c.owed_since.is_not(None)).order_by(*order)
+    return statement if only is None else statement.where(placements.c.credential == only)
+
+
+def read_debts(connection: Connection, only: CredentialId | None) -> Sequence[Debt]:
+    """Every debt, or those of one credential."""
+    return [
+        Debt(
+            credential=CredentialId(row.credential),
+            gen=Gen(row.gen),
+            home=Home(row.endpoint, row.principal),
+            state=State(row.state),
+            since=row.owed_since,
+            label=None if row.label is None else Label(row.label),
+            handle=None if row.handle is None else Handle(row.handle),
+        )
+        for row in connection.execute(debts_statement(only))
+    ]
+
+
+def count_probes(connection: Connection, home: Home, since: Millis) -> int:
+    """Negative probes of the home from `since` on."""
+    here = (probes.c.endpoint == home.endpoint, probes.c.principal == home.principal, probes.c.at >= since)
+    return int(connection.execute(select(func.count()).select_from(probes).where(*here)).scalar_one())

@@ -1,0 +1,144 @@
+"""The tables of the present schema, each column with its meaning. Read by every statement of this room.
+
+The file itself is made by `migrations` (numbered, frozen text), never from here; a test holds the two equal. Must never
+get a column for a value of a credential: what stands here is references, handles, numbers, times, slugs and
+fingerprints. Times are milliseconds since the epoch. JSON columns are written by `rotator.machine.codec`; `format`
+beside them is its FORMAT.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text
+
+SCHEMA = MetaData()
+
+
+def _text(name: str, says: str, *, null: bool = False, key: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=null, primary_key=key, comment=says)
+
+
+def _number(name: str, says: str, *, null: bool = False, key: bool = False) -> Column[int]:
+    return Column(name, Integer, nullable=null, primary_key=key, comment=says)
+
+
+schema_version = Table(
+    "schema_version",
+    SCHEMA,
+    _number("version", "number of a migration that was applied", key=True),
+    _number("applied_at", "when, if a clock was there", null=True),
+)
+
+installation = Table(
+    "installation",
+    SCHEMA,
+    _number("id", "always 1: one row", key=True),
+    _text("name", "the configured slug"),
+    _text("epoch", "changes at a restore"),
+    _text("fingerprint_check", "tells a wrong fingerprint key; a keyed digest of a constant, empty until first set"),
+)
+
+counters = Table(
+    "counters",
+    SCHEMA,
+    _text("name", "what is counted: serial (labels), format (highest FORMAT ever written)", key=True),
+    _number("value", "the last number given"),
+)
+
+documents = Table(
+    "documents",
+    SCHEMA,
+    _text("name", "name of an accepted document", key=True),
+    _text("text", "its text: configuration with references where values would be"),
+)
+
+digests = Table(
+    "digests",
+    SCHEMA,
+    _text("file", "name of a configuration file", key=True),
+    _text("digest", "digest of its content when it was accepted"),
+)
+
+credentials = Table(
+    "credentials",
+    SCHEMA,
+    _text("id", "the configured name", key=True),
+    _number("format", "FORMAT of definition, facts and pause"),
+    _text("definition", "JSON of inventory.Credential, as accepted"),
+    _text("facts", "JSON of facts.Facts after the journal row facts_sequence"),
+    _number("facts_sequence", "the last journal row that the facts contain; 0: none"),
+    _number("managed", "1 while the configuration names it"),
+    _number("adopted_at", "when it was last adopted", null=True),
+    _number("last_success_at", "when a run last renewed its value, since it was adopted", null=True),
+    _number("next_due_at", "when a run is next due; NULL: never by itself", null=True),
+    _text("due_why", "reason code of next_due_at"),
+    _text("pause", "JSON of inventory.Pause: a person's stop", null=True),
+    _text("open_run", "id of its open run", null=True),
+)
+
+runs = Table(
+    "runs",
+    SCHEMA,
+    _text("id", "UUIDv7 text", key=True),
+    Column("credential", Text, ForeignKey("credentials.id"), nullable=False, comment="whose run it is"),
+    _text("kind", "facts.RunKind"),
+    _number("format", "FORMAT of definition and plan"),
+    _text("definition", "JSON of inventory.Credential, frozen at the opening"),
+    _text("plan", "JSON of plan.Plan, frozen at the opening"),
+    _text("actor", "who opened it"),
+    _text("reason", "why, in the opener's words or a reason code"),
+    _text("campaign", "binds runs of one request together; may be empty"),
+    _number("opened_at", "when it was opened"),
+    _number("ended_at", "when it ended; NULL: open", null=True),
+    _text("ending", "facts.Ending", null=True),
+    _number("wake_at", "when it is to be worked next; NULL: only by a person", null=True),
+    _number("woken_at", "a wake that came while a worker had it; minded at the release", null=True),
+    _text("held_why", "reason code of what holds it; may be empty"),
+    _text("owner", "who has the lease; empty: nobody"),
+    _number("fence", "fencing number, higher at every claim"),
+    _number("lease_until", "until when nobody else may claim it", null=True),
+    _number("last_sequence", "its last journal row"),
+)
+
+journal = Table(
+    "journal",
+    SCHEMA,
+    _number("sequence", "order over the whole ledger, never used again", key=True),
+    Column("run", Text, ForeignKey("runs.id"), nullable=False, comment="whose event it is"),
+    _number("at", "when it was committed, as the engine saw the clock"),
+    _number("fence", "fencing number of who wrote it"),
+    _text("actor", "the person, for events that a person caused; may be empty"),
+    _number("format", "FORMAT of event and observed"),
+    _text("event", "JSON of events.Event: references, handles, reason codes"),
+    _text("observed", "JSON of ports.Observed: slugs and fingerprints for the evidence", null=True),
+)
+
+placements = Table(
+    "placements",
+    SCHEMA,
+    Column("credential", Text, ForeignKey("credentials.id"), primary_key=True, comment="whose value it is"),
+    _number("gen", "number of the generation", key=True),
+    _text("endpoint", "the home's endpoint", key=True),
+    _text("principal", "the home's principal", key=True),
+    _text("state", "facts.State"),
+    _number("since", "since when the state stands"),
+    _number("owed_since", "since when it is a debt; NULL: it is none", null=True),
+    _text("label", "the label that we put on it", null=True),
+    _text("handle", "the platform's id of it", null=True),
+)
+
+probes = Table(
+    "probes",
+    SCHEMA,
+    _number("sequence", "the journal row of the intent", key=True),
+    _text("endpoint", "the home's endpoint"),
+    _text("principal", "the home's principal"),
+    _number("at", "when the probe was intended"),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    SCHEMA,
+    Column("credential", Text, ForeignKey("credentials.id"), primary_key=True, comment="whose value it is"),
+    _number("gen", "number of the generation", key=True),
+    _text("text", "keyed digest of the value: tells two values apart, gives none away"),
+)

@@ -1,0 +1,212 @@
+"""`make demo`: real servers, the real daemon, three shapes of credentials, and clients that notice everything.
+
+    make demo                             the story, about two minutes; exit 1 if anything is not as promised
+    make demo ARGS="-o json"              the evidence as JSON on standard output
+    make demo ARGS="--sabotage NAME"      one rotation with a fault between us and the platform
+
+A sabotage exits with the run's own code: skip-revoke and cached-revoke 15, wrong-identity 11, lost-answer 0 (make turns
+any other code than 0 into its own; the last line says it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.lab.alerta import Alerta
+from tests.lab.clients import Client
+from tests.lab.demo_evidence import Evidence, gather, promises, table
+from tests.lab.estate import Estate, Servers, Tempo
+from tests.lab.openbao import OpenBaoDev
+from tests.lab.postgres import Postgres
+from tests.lab.process import LabError, wait_until
+from tests.lab.sabotage import SABOTAGES, sabotage
+from tests.lab.shapes import AlertaKey, Roles, Shape
+
+TEMPO = Tempo(
+    tick="500ms", deadline="5s", landing="500ms", every="20s", overlap="3s", fresh="10s",
+    proof={"times": 2, "over": "1s", "grade": 2},
+)  # fmt: skip
+WHY = ("--reason", "demo")
+
+
+class Story:
+    """Tells what happens, on standard error when standard output is for evidence."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._to = sys.stderr if quiet else sys.stdout
+        self._began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line with the seconds since the beginning."""
+        print(f"{time.monotonic() - self._began:6.1f} s  {text}", file=self._to, flush=True)
+
+    def show(self, text: str) -> None:
+        """Somebody else's words, indented."""
+        for line in text.rstrip().splitlines():
+            print(f"          {line}", file=self._to, flush=True)
+
+
+def with_servers(act: Callable[[Servers, Path], int]) -> int:
+    """Start the three servers, act, end them."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder, ThreadPoolExecutor(2) as pool:
+        starting = pool.submit(lambda: OpenBaoDev().start())
+        with Postgres() as database:
+            with Alerta(database) as alerta, starting.result() as bao:
+                return act(Servers(bao, database, alerta), Path(folder))
+
+
+def prepared(estate: Estate, shapes: list[Shape]) -> None:
+    """Credentials on their servers, policies, the daemon; everything adopted."""
+    estate.policies["in-place"] = estate.policy(overlap="0s")
+    for shape in shapes:
+        shape.prepare(estate)
+        if isinstance(shape, Roles) and not shape.alternating:
+            estate.credentials[shape.name]["policy"] = "in-place"
+    estate.start()
+
+
+def must(ran: Any, code: int = 0) -> Any:
+    """The command's result, or the end of the demo with its words."""
+    if ran.code != code:
+        raise LabError(f"a command ended with {ran.code}, not {code}\n{ran.err}{ran.out}")
+    return ran
+
+
+def tell(story: Story, estate: Estate, shapes: list[Shape], clients: dict[str, Client]) -> None:
+    """The whole story, in order."""
+    names = [shape.name for shape in shapes]
+    must(estate.rotator("adopt", *names, *WHY, "--yes", "--wait"))
+    story.say(f"adopted {', '.join(names)}: bound and verified, nothing changed")
+    for client in clients.values():
+        client.start()
+    story.say("the plan of one, before anything happens:")
+    story.show(must(estate.rotator("plan", "orders")).out)
+    story.say(
+        "now the scheduler rotates what falls due; each client reads the store anew and uses it 12 times a second"
+    )
+    for name in names:
+        run = first_scheduled(estate, name)
+        story.say(f"{name}: {run['kind']} by {run['actor']}: {run['ending']}")
+        estate.rotator("pause", name, *WHY)
+    run_emergency(story, estate, "alerta-sync")
+    go_back(story, estate, "orders")
+    clients["legacy"].stop()
+    must(estate.rotator("retire", "flow-legacy", *WHY, "--apply", "--confirm", "flow-legacy", "--yes", "--wait"))
+    story.say("retired workflow flow-legacy: every value of it is proven dead, nothing is left in the store")
+    for client in clients.values():
+        client.stop()
+
+
+def first_scheduled(estate: Estate, name: str) -> dict[str, Any]:
+    """The first run that the scheduler opened for a credential, once it has ended."""
+    found: list[dict[str, Any]] = []
+
+    def ended() -> bool:
+        items = must(estate.rotator("runs", "list", "--credential", name, "-o", "json")).json()["items"]
+        found[:] = [run for run in items if run["actor"] == "scheduler" and run["ended"] is not None]
+        return bool(found)
+
+    wait_until(ended, f"the scheduled rotation of {name}", 90, alive=lambda: estate.daemon.running)
+    return found[-1]
+
+
+def run_emergency(story: Story, estate: Estate, name: str) -> None:
+    """Rotate now, without an overlap."""
+    estate.rotator("resume", name, *WHY)
+    must(estate.rotator("emergency", name, "--mode", "overlap", *WHY, "--yes", "--wait"))
+    estate.rotator("pause", name, *WHY)
+    story.say(f"emergency on {name}: done, the old value is proven dead")
+
+
+def go_back(story: Story, estate: Estate, name: str) -> None:
+    """Rotate by hand, then change one's mind during the overlap."""
+    estate.rotator("resume", name, *WHY)
+    must(estate.rotator("rotate", name, *WHY, "--yes", "--no-wait"), 0)
+    run: dict[str, Any] = {}
+
+    def overlapping() -> bool:
+        items = must(estate.rotator("runs", "list", "--credential", name, "-o", "json")).json()["items"]
+        run.update(items[0])
+        return "overlap" in run["display"] or run["ended"] is not None
+
+    wait_until(overlapping, f"the overlap of {name}", 60, alive=lambda: estate.daemon.running)
+    must(estate.rotator("runs", "back", run["id"], *WHY, "--yes", "--no-wait"))
+    ended = estate.settled(name)
+    estate.rotator("pause", name, *WHY)
+    story.say(f"went back on purpose on {name}: {ended['ending']}, the old value serves, the new one is proven dead")
+
+
+def demo(servers: Servers, folder: Path, story: Story, as_json: bool) -> int:
+    """The story and its evidence; 0 if everything is as promised."""
+    estate = Estate(folder / "estate", servers, TEMPO)
+    shapes: list[Shape] = [
+        AlertaKey("alerta-sync"),
+        Roles("orders", alternating=True),
+        Roles("legacy", alternating=False),
+    ]
+    clients = {shape.name: Client(estate, shape) for shape in shapes}
+    try:
+        prepared(estate, shapes)
+        tell(story, estate, shapes, clients)
+        evidence: list[Evidence] = gather(estate, shapes, clients)
+    finally:
+        estate.close()
+    broken = promises(evidence, clients)
+    if as_json:
+        print(json.dumps({"evidence": [one.plain() for one in evidence], "broken": broken}, indent=2))
+    story.show(table(evidence, clients))
+    for text in broken:
+        story.say(f"NOT AS PROMISED: {text}")
+    story.say("everything is as promised" if not broken else f"{len(broken)} promises broken")
+    return 1 if broken else 0
+
+
+def spoil(servers: Servers, folder: Path, story: Story, name: str) -> int:
+    """One rotation with a fault between the daemon and the platform; the run's own exit code."""
+    estate = Estate(folder / "estate", servers, Tempo(proof={"times": 2, "over": "300ms", "grade": 2}))
+    shape = AlertaKey("alerta-sync")
+    try:
+        prepared(estate, [shape])
+        must(estate.rotator("adopt", shape.name, *WHY, "--yes", "--wait"))
+        sabotage(estate, shape, name)
+        story.say(f"sabotage {name}: {SABOTAGES[name]}")
+        ran = estate.rotator("rotate", shape.name, *WHY, "--yes", "--wait")
+        story.show(ran.out + ran.err)
+        story.say(f"exit {ran.code}")
+    finally:
+        estate.close()
+    return ran.code
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.add_argument("--sabotage", choices=list(SABOTAGES))
+    options = parser.parse_args(arguments)
+    story = Story(quiet=options.output == "json")
+    story.say("starting a real OpenBao, PostgreSQL and alerta")
+
+    def act(servers: Servers, folder: Path) -> int:
+        story.say("they run")
+        if options.sabotage:
+            return spoil(servers, folder, story, options.sabotage)
+        return demo(servers, folder, story, options.output == "json")
+
+    try:
+        return with_servers(act)
+    except LabError as trouble:
+        story.say(f"the demo failed: {trouble}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Faults of the demo: they sit in the proxy between the daemon and the platform, never in the product."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab.estate import Estate
+from tests.lab.proxy_rules import Answer, Event
+from tests.lab.shapes import AlertaKey
+
+SABOTAGES: Final = {
+    "skip-revoke": "every DELETE is acknowledged and never reaches the platform",
+    "cached-revoke": "a cache in front of the platform goes on accepting whatever it has seen, after the revoke",
+    "wrong-identity": "the new key is accepted, as somebody else",
+    "lost-answer": "the answer to the creation of the new key is lost",
+}
+
+_PROBE: Final = r"^/keys\?.*page-size=1(&|$)"
+
+
+def sabotage(estate: Estate, shape: AlertaKey, name: str) -> None:
+    """Put the fault in place."""
+    web = estate.web
+    ours = Answer.json(200, {"status": "ok", "keys": [{"user": shape.user}], "total": 1, "more": False})
+    strange = Answer.json(200, {"status": "ok", "keys": [{"user": "stranger@lab.test"}], "total": 1, "more": False})
+    if name == "skip-revoke":
+        web.rule("made_up", method="DELETE", path=r"^/key/", answer=Answer.json(200, {"status": "ok"}))
+    elif name == "cached-revoke":
+
+        def cache(event: Event) -> None:
+            web.rule("replaced", method="GET", path=_PROBE, answer=ours)
+
+        web.rule("pass", method="DELETE", path=r"^/key/", hook=cache)
+    elif name == "wrong-identity":
+
+        def disguise(event: Event) -> None:
+            web.rule("replaced", method="GET", path=_PROBE, times=1, answer=strange)
+
+        web.rule("pass", method="POST", path=r"^/key$", times=1, hook=disguise)
+    elif name == "lost-answer":
+        web.rule("answer_lost", method="POST", path=r"^/key$", times=1)
+    else:
+        raise ValueError(name)
