@@ -56,6 +56,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "name",
         "left_out",
     ),
+    "daemon.mark.behind": _event(
+        "A store has seen a newer ledger of this installation than ours: the daemon only observes.",
+        "store",
+        "ours",
+        "theirs",
+    ),
+    "daemon.mark.unread": _event("A store's mark of the ledger could not be read.", "store", "reason"),
+    "daemon.mark.unwritten": _event("A store's mark of the ledger could not be written.", "store", "reason"),
     "daemon.reload.failed": _event("The configuration could not be read anew; the old one stands whole.", "code"),
     "daemon.signal.hurry": _event(
         "A second signal: the daemon stops without waiting for the steps in progress.", "signal"
@@ -66,10 +74,16 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.stopped": _event("The daemon ended; `drained`: every step in progress was ended first.", "drained"),
     "daemon.tick.caught_up": _event("The machine's clock was set back; the next tick was moved to now.", "ahead"),
     "daemon.tick.failed": _event("A tick raised; the next one comes as planned."),
+    "daemon.worker.bug": _event("A worker met a bug; the run is taken up again when its lease is over.", "error"),
+    "daemon.worker.ledger": _event("A worker could not write to the ledger; the run is taken up again.", "code"),
     "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),
     "engine.run.ended": _event("A run ended.", "ending"),
     "engine.run.lease_lost": _event("Another worker has the run; this one stopped at once."),
     "engine.step.done": _event(
         "A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"
+    ),
+    "engine.tick.brake": _event("Too many credentials fall due at once: none is begun until a person looks.", "due"),
+    "engine.tick.ledger": _event(
+        "The ledger could not be read or written by a tick; the next one tries again.", "code"
     ),
 }

@@ -89,12 +89,12 @@ def _look(path: Path, busy_ms: int) -> None:
 
 
 def _to_wal(connection: Connection) -> None:
+    raw = connection.connection.driver_connection  # the switch is not possible inside a transaction
+    assert isinstance(raw, sqlite3.Connection)
     for attempt in range(_OPENINGS):
         try:
-            mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
-            connection.rollback()
-        except OperationalError as error:
-            connection.rollback()
+            (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
             if code_of(error) != "locked" or attempt == _OPENINGS - 1:
                 raise
             with suppress(OperationalError), connection.begin():

@@ -182,13 +182,16 @@ def tidied(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
         return tuple(needs)
     for gen in sorted(facts.stored):
         serves = gen in facts.current and leg_of(facts) is not LegName.RETIRE
-        if gen != target and not serves and _dead_everywhere(facts, gen):
+        if gen != target and not serves and _done_with(facts, gen, target):
             needs.append(Step(StepKind.DESTROY, gen))
     return tuple(needs)
 
 
-def _dead_everywhere(facts: Facts, gen: Gen) -> bool:
-    """Proven dead wherever it was put. A filler is nobody's: it goes when the run ends."""
+def _done_with(facts: Facts, gen: Gen, target: Gen | None) -> bool:
+    """Proven dead wherever it was put. A filler, once nothing is left at its home that it has to end or to prove."""
     if gen in facts.fillers:
-        return True
+        homes = homes_of(facts, gen)
+        return all(
+            row.state in (State.DEAD, State.ACCEPTED) for _, home, row in others(facts, target) if home in homes
+        )
     return all(row.state is State.DEAD for (who, _), row in facts.placements.items() if who == gen)

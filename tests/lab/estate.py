@@ -238,6 +238,11 @@ class Estate:
         wait_until(over, f"the run of {credential}", timeout_s, alive=lambda: self.daemon.running)
         return found
 
+    def clear_faults(self) -> None:
+        """Remove every rule of every proxy."""
+        for proxy in (self.bao, self.web, self.database):
+            proxy.clear()
+
     def close(self) -> None:
         """End the daemon and the proxies. The folder stays with the caller."""
         self.stop()

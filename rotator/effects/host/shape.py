@@ -1,47 +1,33 @@
-"""A plugin's kind as the core sees it. Called by the daemon's bootstrap for every kind of every endpoint.
+"""A kind's declaration becomes plain data for the core, whatever version of the plugin API it was written in.
 
-The one place that knows both the plugin API's traits and the core's; the core never sees an API version.
+Called by the daemon's bootstrap once per endpoint and kind. An endpoint may override numbers, never words.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from rotator.engine.traits import KindTraits
+from rotator.machine.ids import Millis
+from rotator.machine.strategy import CoreTraits
+from rotator.machine.strategy import Full as CoreFull
+from rotator.machine.strategy import Lost as CoreLost
+from rotator.machine.strategy import Origin as CoreOrigin
+from rotator.machine.strategy import Revokes as CoreRevokes
+from rotator.machine.strategy import Undo as CoreUndo
 from rotator.plugin_api import Kind
 
-from .refusals import HostRefused
+OVERRIDES: Final = frozenset({"settle_ms", "old_lives_ms", "probe_failures", "probe_per_ms", "live", "derived_live_ms"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overrides:
-    """Numbers of the traits that an endpoint sets otherwise; None = the plugin's. Spans are milliseconds."""
-
-    settle_ms: int | None = None
-    old_lives_ms: int | None = None
-    live: int | None = None
-    derived_live_ms: int | None = None
-    probe_failures: int | None = None
-    probe_per_ms: int | None = None
-
-
-NO_OVERRIDES = Overrides()
-
-
-def to_kind_traits(kind: Kind[Any], overrides: Overrides = NO_OVERRIDES) -> KindTraits:
-    """The traits of a kind with the endpoint's numbers.
-
-    Raises HostRefused("trait_override") where a number would change what the kind is: `live` of a kind with one place,
-    or `old_lives` where the old value dies at once or lives until it is revoked.
-    """
-    return _overridden(_plain(kind), overrides)
-
-
-def _plain(kind: Kind[Any]) -> KindTraits:
-    traits = kind.traits
-    return KindTraits(
+def to_kind_traits(kind: Kind[Any], overrides: Mapping[str, int] | None = None) -> KindTraits:
+    """The kind as the engine and settings see it. Raises ValueError for an override that is none of OVERRIDES, is
+    negative, or changes a word: a grace may be given another length, not turned into death at once or into no end."""
+    traits, limit = kind.traits, kind.traits.probe_limit
+    made = KindTraits(
         role=traits.role.value,
         origin=traits.origin.value,
         lost=traits.lost.value,
@@ -52,58 +38,61 @@ def _plain(kind: Kind[Any]) -> KindTraits:
         acting=frozenset(one.value for one in traits.acting),
         lists=traits.lists.value,
         identity=traits.identity,
-        label_max=traits.label.max if traits.label else None,
+        label_max=None if traits.label is None else traits.label.max,
         handle_is_label=traits.handle_is_label,
-        expiry_min_ms=_ms(traits.expiry.min) if traits.expiry else None,
-        expiry_max_ms=_ms(traits.expiry.max) if traits.expiry else None,
+        expiry_min_ms=None if traits.expiry is None else _ms(traits.expiry.min),
+        expiry_max_ms=None if traits.expiry is None else _ms(traits.expiry.max),
         settle_ms=_ms(traits.settle) or 0,
-        probe_failures=traits.probe_limit.failures if traits.probe_limit else None,
-        probe_per_ms=(_ms(traits.probe_limit.per) or 0) if traits.probe_limit else 0,
+        probe_failures=None if limit is None else limit.failures,
+        probe_per_ms=0 if limit is None else _ms(limit.per) or 0,
         derived_live_ms=_ms(traits.derived_live) or 0,
         last_used_ms=_ms(traits.last_used),
         full=traits.full.value,
         places=traits.places,
-        revoke_by_value=kind.revoke_by_value,
-        has_preflight=kind.preflight is not None,
-        has_probe=kind.probe is not None,
-        has_install=kind.install is not None,
-        has_issue=kind.issue is not None,
-        has_read=kind.read is not None,
-        has_list=kind.list is not None,
-        has_revoke=kind.revoke is not None,
-        has_sweep=kind.sweep is not None,
-        has_check=kind.check is not None,
         params=dict(kind.params),
         scopes_required=frozenset(kind.scopes_required),
         unsupported=kind.unsupported,
+        **{f"has_{name}": getattr(kind, name) is not None for name in _ABILITIES},
+    )
+    return _overridden(made, overrides or {})
+
+
+_ABILITIES: Final = ("preflight", "probe", "install", "issue", "read", "list", "revoke", "sweep", "check")
+
+
+def _overridden(made: KindTraits, overrides: Mapping[str, int]) -> KindTraits:
+    for name, value in overrides.items():
+        if name not in OVERRIDES:
+            raise ValueError(f"`{name}` cannot be overridden")
+        if value < 0 or (name == "live" and value < 1):
+            raise ValueError(f"`{name}` is too small")
+        if name == "old_lives_ms" and not (made.old_lives_ms and value):
+            raise ValueError("`old_lives` can be changed where the platform has a grace, and only to another grace")
+    return replace(made, **overrides) if overrides else made
+
+
+def to_core_traits(kind: Kind[Any], overrides: Mapping[str, int] | None = None) -> CoreTraits:
+    """The kind as the machine's strategies see it, with the same overrides."""
+    traits, seen = kind.traits, to_kind_traits(kind, overrides)
+    return CoreTraits(
+        origin=CoreOrigin[traits.origin.name],
+        lost=CoreLost[traits.lost.name],
+        live=seen.live,
+        old_lives=None if seen.old_lives_ms is None else Millis(seen.old_lives_ms),
+        undo=CoreUndo[traits.undo.name],
+        revokes=CoreRevokes[traits.revokes.name],
+        revoke_by_value=kind.revoke_by_value or traits.handle_is_label,
+        installs=kind.install is not None,
+        revoke=kind.revoke is not None,
+        lists=kind.list is not None,
+        reads=kind.read is not None,
+        sweeps=kind.sweep is not None,
+        labelled=traits.label is not None,
+        full=CoreFull[traits.full.name],
+        settle=Millis(seen.settle_ms),
+        derived_live=Millis(seen.derived_live_ms),
     )
 
 
-def _overridden(plain: KindTraits, by: Overrides) -> KindTraits:
-    found = plain
-    if by.settle_ms is not None:
-        found = replace(found, settle_ms=by.settle_ms)
-    if by.derived_live_ms is not None:
-        found = replace(found, derived_live_ms=by.derived_live_ms)
-    if by.old_lives_ms is not None and by.old_lives_ms != plain.old_lives_ms:
-        if not plain.old_lives_ms or by.old_lives_ms <= 0:
-            words = "the old value dies at once, or lives until it is revoked: there is no grace to set"
-            raise HostRefused("trait_override", words, key="old_lives")
-        found = replace(found, old_lives_ms=by.old_lives_ms)
-    if by.live is not None and by.live != plain.live:
-        if plain.live == 1 or by.live < 2:
-            words = "one place or several is a matter of the platform; only the number of several can be set"
-            raise HostRefused("trait_override", words, key="live")
-        found = replace(found, live=by.live)
-    if by.probe_failures is not None:
-        if by.probe_failures < 1:
-            raise HostRefused("trait_override", "at least one failure", key="probe_limit")
-        found = replace(found, probe_failures=by.probe_failures, probe_per_ms=by.probe_per_ms or plain.probe_per_ms)
-    return found
-
-
 def _ms(span: timedelta | None) -> int | None:
-    return None if span is None else span // timedelta(milliseconds=1)
-
-
-__all__ = ["NO_OVERRIDES", "Overrides", "to_kind_traits"]
+    return None if span is None else int(span.total_seconds() * 1000)

@@ -1,4 +1,4 @@
-"""A plugin's request becomes bytes: the allow-list of routes, the encoding of paths, secrets rendered at the last moment.
+"""A plugin's request becomes bytes: the allow-list of routes, encoded paths, secrets rendered at the last moment.
 
 Called by `endpoint.send`. What is refused here never left (`unsent`). Must never put a secret into a URL.
 """

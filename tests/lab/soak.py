@@ -1,0 +1,185 @@
+"""`make soak`: rotations of all shapes through the fault proxies; after each the servers are asked what is true.
+
+    make soak                                        1,000 rotations
+    make soak ARGS="--rotations N --seed S"
+
+At least 30 % of the rotations meet a fault, each kind of fault at least 20 times in a thousand. Faults are drawn by
+seed. What a person would be asked is answered with `retry` once the fault is over. Exit 1 on any violation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.alerta import Alerta
+from tests.lab.estate import Estate, Servers, Tempo
+from tests.lab.openbao import OpenBaoDev
+from tests.lab.postgres import Postgres
+from tests.lab.process import LabError, wait_until
+from tests.lab.shapes import AlertaKey, Roles, Shape
+from tests.lab.soak_faults import FAULTS, strike
+from tests.lab.truth import violations
+
+SHARE = 0.4
+LEAST_SHARE = 0.3
+LEAST_EACH = 20
+TEMPO = Tempo(tick="200ms", deadline="2s", landing="300ms")
+SHAPES: tuple[tuple[str, Any], ...] = (
+    ("alerta", AlertaKey),
+    ("pair", lambda name: Roles(name, alternating=True)),
+    ("single", lambda name: Roles(name, alternating=False)),
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the rotations, over all estates."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    rotations: int = 0
+    faulted: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+    questions: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+
+class Lane:
+    """One estate with one credential, rotated again and again."""
+
+    def __init__(self, servers: Servers, folder: Path, name: str, make: Any, seed: int, tally: Tally) -> None:
+        self.estate = Estate(folder, servers, TEMPO, seed=seed)
+        self.shape: Shape = make(name)
+        self.rng = random.Random(seed)
+        self.tally = tally
+        self.deck: list[str] = []
+
+    def run(self, rotations: int) -> None:
+        """Adopt, then rotate so many times."""
+        self.shape.prepare(self.estate)
+        self.estate.start()
+        try:
+            ran = self.estate.rotator("adopt", self.shape.name, "--wait", "--yes", "--reason", "soak")
+            if ran.code != 0:
+                raise LabError(f"adopt of {self.shape.name}: {ran.code}\n{ran.err}")
+            for _ in range(rotations):
+                self.rotate()
+        finally:
+            self.estate.close()
+
+    def draw(self) -> str | None:
+        """A fault for the next rotation, or none: every kind in turn, in an order by seed."""
+        if self.rng.random() >= SHARE:
+            return None
+        if not self.deck:
+            self.deck = [name for name, fault in FAULTS.items() if fault.fits(self.shape)]
+            self.rng.shuffle(self.deck)
+        return self.deck.pop()
+
+    def rotate(self) -> None:
+        """One rotation, its fault, its judgement."""
+        fault = self.draw()
+        rule = strike(self.estate, self.shape, fault, self.rng) if fault else None
+        ran = self.estate.rotator("rotate", self.shape.name, "--no-wait", "--yes", "--reason", "soak")
+        asked = ""
+        if ran.code == 0:
+            run = self.over()
+            if run["ended"] is None:
+                asked = run["question"]["topic"]
+                self.estate.clear_faults()
+                run = self.answered(run)
+        self.estate.clear_faults()
+        with self.tally.lock:
+            t = self.tally
+            t.rotations += 1
+            t.faulted += fault is not None
+            if fault is not None:
+                t.faults[fault] += 1
+                t.struck[fault] += bool(rule is not None and rule.hits)
+            if ran.code != 0:
+                t.violations.append(f"{self.shape.name}: rotate refused with {ran.code}: {ran.err.strip()[:200]}")
+                return
+            t.endings[run["ending"] or "open"] += 1
+            if asked:
+                t.questions[asked] += 1
+            t.violations += [f"{text} (fault {fault})" for text in violations(self.estate, self.shape, run)]
+
+    def over(self) -> dict[str, Any]:
+        """The newest rotation, ended or asking."""
+        found: dict[str, Any] = {}
+
+        def over() -> bool:
+            items = self.estate.rotator("runs", "list", "--credential", self.shape.name, "-o", "json").json()["items"]
+            rotations = [run for run in items if run["kind"] == "rotate"]
+            if not rotations or (rotations[0]["ended"] is None and rotations[0]["question"] is None):
+                return False
+            found.update(rotations[0])
+            return True
+
+        wait_until(over, f"a rotation of {self.shape.name}", 120, pause_s=0.1, alive=lambda: self.estate.daemon.running)
+        return found
+
+    def answered(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Answer with `retry` until it ends, a few times; then abandon."""
+        for answer in ("retry", "retry", "retry", "abandon"):
+            self.estate.rotator("runs", "answer", run["id"], answer, "--reason", "soak", "--yes")
+            run = self.over()
+            if run["ended"] is not None:
+                return run
+        return run
+
+
+def report(tally: Tally, wanted: int, seed: int, seconds: float) -> int:
+    """The closing lines and the exit code."""
+    for text in tally.violations:
+        print(f"VIOLATION {text}")
+    print(f"faults met: {dict(sorted(tally.struck.items()))}")
+    print(f"questions answered: {dict(tally.questions)}")
+    least = LEAST_EACH * wanted // 1000
+    rare = [name for name in FAULTS if wanted >= 300 and tally.faults[name] < least]
+    share = tally.faulted / max(1, tally.rotations)
+    print(
+        f"seed {seed}: {tally.rotations} rotations, {tally.faulted} with a fault ({share:.0%}), "
+        f"{len(FAULTS)} kinds, endings {dict(tally.endings)}, violations {len(tally.violations)}, {seconds:.0f} s"
+    )
+    if rare:
+        print(f"too rare: {rare}")
+    enough = share >= LEAST_SHARE or wanted < 100
+    return 1 if tally.violations or rare or tally.rotations < wanted or not enough else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--rotations", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lanes", type=int, default=6)
+    options = parser.parse_args(arguments)
+    tally, began = Tally(), time.monotonic()
+    each = -(-options.rotations // options.lanes)
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder, OpenBaoDev() as bao, Postgres() as pg, Alerta(pg) as al:
+
+        def work(number: int) -> None:
+            word, make = SHAPES[number % len(SHAPES)]
+            home = Path(folder) / f"lane{number}"
+            Lane(Servers(bao, pg, al), home, f"{word}-{number}", make, options.seed * 100 + number, tally).run(each)
+
+        with ThreadPoolExecutor(options.lanes) as pool:
+            for done in [pool.submit(work, number) for number in range(options.lanes)]:
+                done.result()
+    return report(tally, options.rotations, options.seed, time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
