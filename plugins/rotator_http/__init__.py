@@ -1,7 +1,8 @@
 """Platforms described by a YAML file (a "pack") instead of code. Loaded by the plugin host and by `rotator plugins`.
 
-A pack becomes the same `Plugin` value as a coded plugin, so nothing above knows the difference. Loading reads one file
-and nothing else; it must never let a secret into a URL, nor run anything that a pack says. `docs/packs.md` is the manual.
+A pack becomes the same `Plugin` value as a coded plugin, so nothing above knows the difference. Loading reads one
+file and nothing else; it must never let a secret into a URL, nor run anything that a pack says. `docs/packs.md` is the
+manual.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PACKS.glob("*.yaml")))
 
 
-def find_pack(source: str) -> Path:
+def pack_path(source: str) -> Path:
     """The file of a pack: `source` is the name of a shipped one, or a path (it has a `/`, or ends in .yaml or .yml).
 
     Raises PackRefused when there is no such pack.
@@ -37,8 +38,8 @@ def find_pack(source: str) -> Path:
 
 
 def load_pack(source: str) -> Plugin[Any]:
-    """The plugin that a pack describes. `source`: see `find_pack`. Raises PackRefused with all problems at once."""
-    plugin, problems = read_pack(find_pack(source))
+    """The plugin that a pack describes. `source`: see `pack_path`. Raises PackRefused with all problems at once."""
+    plugin, problems = read_pack(pack_path(source))
     if plugin is None or problems:
         raise PackRefused(problems)
     return plugin
@@ -49,4 +50,4 @@ def check_pack(path: str | Path) -> list[PackProblem]:
     return read_pack(Path(path))[1]
 
 
-__all__ = ["PackProblem", "PackRefused", "check_pack", "find_pack", "load_pack", "shipped"]
+__all__ = ["PackProblem", "PackRefused", "check_pack", "pack_path", "load_pack", "shipped"]

@@ -12,9 +12,7 @@ from typing import Literal
 
 from .templates import Template, Tree, Variable, variables_in
 
-Word = Literal[
-    "ok", "gone", "maybe_gone", "refused", "failed", "unknown", "misconfigured", "rejected", "inconclusive"
-]
+Word = Literal["ok", "gone", "maybe_gone", "refused", "failed", "unknown", "misconfigured", "rejected", "inconclusive"]
 As = Literal["text", "iso", "epoch", "words"]
 
 

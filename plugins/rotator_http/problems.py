@@ -26,7 +26,7 @@ class PackProblem:
         return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.code}]"
 
 
-class PackRefused(ValueError):  # noqa: N818 - named for what happened, as the API's errors are
+class PackRefused(ValueError):
     """A pack that cannot be used; `problems` says why, all of it."""
 
     def __init__(self, problems: Iterable[PackProblem]) -> None:

@@ -126,9 +126,7 @@ def _tree(tree: Tree, values: Values) -> Json:
 
 
 def _dropped(tree: Tree, values: Values) -> bool:
-    return isinstance(tree, Template) and any(
-        one.optional and _empty(values.get(one.name)) for one in tree.variables
-    )
+    return isinstance(tree, Template) and any(one.optional and _empty(values.get(one.name)) for one in tree.variables)
 
 
 def _leaf(template: Template, values: Values) -> Value | _Dropped:

@@ -106,7 +106,9 @@ def _check_secrets(template: Template, node: Node, report: Report) -> None:
     if len(secret) > 1:
         report.add(node, "mixed_secrets", f"two secrets in one text ({', '.join(secret)}): one at a time")
     if "fields" in secret and template.sole is None:
-        report.add(node, "wrong_value", "{fields} is a set of names and values: it stands alone, without text around it")
+        report.add(
+            node, "wrong_value", "{fields} is a set of names and values: it stands alone, without text around it"
+        )
     if secret and any("{}" in part for part in template.parts if isinstance(part, str)):
         report.add(node, "braces", "no empty pair of braces beside a secret")
 

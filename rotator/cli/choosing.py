@@ -98,7 +98,9 @@ def in_words(selection: dict[str, Any]) -> str:
 def reason_option(*, needed: bool) -> Callable[[F], F]:
     """--reason, into the journal."""
     help_text = "Why, for the journal." + ("" if needed else " Optional.")
-    return click.option("--reason", required=needed, default=None if needed else "", metavar="TEXT", help=help_text)
+    if needed:
+        return click.option("--reason", required=True, metavar="TEXT", help=help_text)
+    return click.option("--reason", default="", metavar="TEXT", help=help_text)
 
 
 ticket_option = click.option("--ticket", default="", metavar="ID", help="The change or incident, for the journal.")

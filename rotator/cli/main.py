@@ -65,7 +65,7 @@ root = Group(
 
 def run(arguments: Sequence[str]) -> int:
     """One command. Its exit code."""
-    session = Session(output=_output_in(arguments))
+    session, stdout = Session(output=_output_in(arguments)), sys.stdout
     try:
         done = root.main(list(arguments), prog_name="rotator", standalone_mode=False, obj=session)
         sys.stdout.flush()
@@ -83,12 +83,22 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return session.fail(Failure("ROT-INTERRUPTED", "interrupted", exits.INTERRUPTED))
     except BrokenPipeError:
-        # Who read us has enough; what the interpreter would flush at the end has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
+        return _enough()
+    except SystemExit:
+        # At a broken pipe the library wraps the stream and ends the process by itself, with 1.
+        if sys.stdout is stdout:
+            raise
+        sys.stdout = stdout
+        return _enough()
     except Exception as error:  # the last boundary: no traceback, it could hold what was typed
         return session.fail(_bug(error))
     return done if isinstance(done, int) else exits.OK
+
+
+def _enough() -> int:
+    """Who read us has enough; what the interpreter would flush at the end has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.OK
 
 
 def _bug(error: Exception) -> Failure:
@@ -97,7 +107,7 @@ def _bug(error: Exception) -> Failure:
     while traceback is not None:
         place = f"{traceback.tb_frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
-    return Failure("ROT-CLI-BUG", f"a bug in the command line: {type(error).__name__} at {place}", exits.BUG)
+    return Failure("ROT-BUG", f"a bug: {type(error).__name__} at {place}", exits.BUG)
 
 
 def _output_in(arguments: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ never let an exception's text out: a bug answers ROT-INTERNAL with the id of the
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -25,7 +24,7 @@ from rotator.engine.requests import Caller, Json, RequestRefused, Requests
 from .api_bodies import Fields, bad, parse_body
 from .api_routes import EVENTS_ROUTE, LONGEST_WAIT, Ask, Found, find_route, query_fields
 from .api_socket import LocalSocket, Peer, SocketRefused, peer_of
-from .api_threads import BoundedServer, DeadlineHandler
+from .api_threads import JSON, BoundedServer, DeadlineHandler, rendered
 from .clock import new_id
 
 __all__ = ["ApiServer", "Peer", "SocketRefused"]
@@ -60,7 +59,7 @@ def error_document(refused: RequestRefused) -> dict[str, Any]:
 
 
 class ApiServer:
-    """The API on `path`. `start` listens (raises SocketRefused), `stop` ends; both once.
+    """The API on `path`. `start` listens (raises SocketRefused), `stop` ends.
 
     `others`: further uids that may speak. `limit`: threads; half of them at most wait for events. `seconds`: for a
     request to arrive. `peer`: how the other end is known; a parameter for tests alone.
@@ -100,9 +99,11 @@ class ApiServer:
 
     def stop(self, patience: float = 5.0) -> bool:
         """Accept nothing more, end waits for events, wait for the other answers. Whether all were given."""
-        waited = self._server is None or self._server.stop(patience)
-        if self._socket is not None:
-            self._socket.close()
+        if self._server is None or self._socket is None:
+            return True
+        waited = self._server.stop(patience)
+        self._socket.close()
+        self._server = self._socket = None
         _LOG.info("daemon.api.stopped", waited=waited)
         return waited
 
@@ -116,7 +117,7 @@ class _Server(BoundedServer):
     def answer_busy(self, request: socket.socket) -> None:
         _LOG.warning("daemon.api.busy", limit=self.limit)
         busy = RequestRefused("ROT-BUSY", "the daemon answers too many at once", exit=13, hint="again in a moment")
-        body = json.dumps(error_document(busy)).encode()
+        body = rendered(error_document(busy))
         head = f"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         request.setblocking(False)
         try:
@@ -132,12 +133,12 @@ class _Handler(DeadlineHandler):
     def respond(self) -> None:
         began = self.server.clock.monotonic()
         peer = self.server.peer(self.connection)
-        status, answer = 200, {}
+        status = 200
         refused: RequestRefused | None = None
         try:
             answer = self._answer(peer)
         except RequestRefused as error:
-            refused, answer = error, error_document(error)
+            refused, answer = error, rendered(error_document(error))
             status = _STATUS_BY_CODE.get(error.code) or _STATUS_BY_EXIT.get(error.exit, 400)
         ms = round((self.server.clock.monotonic() - began) * 1000, 1)
         about = {"method": self.command, "route": self.route, "actor": peer.actor, "ms": ms}
@@ -147,9 +148,9 @@ class _Handler(DeadlineHandler):
             _LOG.debug("daemon.api.request", status=status, **about)
         else:
             _LOG.info("daemon.api.request", status=status, **about)
-        self.send_json(status, answer)
+        self.send(status, answer, JSON)
 
-    def _answer(self, peer: Peer) -> dict[str, Any]:
+    def _answer(self, peer: Peer) -> bytes:
         if peer.uid not in self.server.may_speak:
             _LOG.warning("daemon.api.peer_refused", uid=peer.uid, pid=peer.pid)
             raise RequestRefused(
@@ -163,6 +164,7 @@ class _Handler(DeadlineHandler):
         ask = Ask(Caller(peer.actor), found.path, query, Fields(self._body(), "body"))
         try:
             document = self._wait(found, ask) if found.route == EVENTS_ROUTE else self._call(found, ask)
+            return rendered({"schema_version": SCHEMA_VERSION, **document})
         except RequestRefused:
             raise
         except Exception:  # the boundary: a bug is told by its report only
@@ -170,7 +172,6 @@ class _Handler(DeadlineHandler):
             _LOG.exception("daemon.api.internal", method=self.command, route=found.route, report=report)
             message = f"a bug in the daemon; its log has more under report {report}"
             raise RequestRefused("ROT-INTERNAL", message, exit=1) from None
-        return {"schema_version": SCHEMA_VERSION, **document}
 
     def _find(self) -> tuple[Found, Fields]:
         try:
@@ -237,9 +238,9 @@ class _Handler(DeadlineHandler):
 
     def too_slow(self) -> None:
         slow = RequestRefused("ROT-TOO-SLOW", "the request did not arrive in time", exit=2)
-        self.send_json(408, error_document(slow))
+        self.send(408, rendered(error_document(slow)), JSON)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the standard server refuses by itself: a first line or headers that are none."""
         self.close_connection = True
-        self.send_json(code, error_document(bad("the request is not HTTP/1.1 as this server reads it")))
+        self.send(code, rendered(error_document(bad("the request is not HTTP/1.1 as this server reads it"))), JSON)

@@ -12,9 +12,19 @@ import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, Final
+
+import structlog
 
 from rotator.engine.ports import Clock
+
+JSON: Final = "application/json"
+_LOG = structlog.get_logger()
+
+
+def rendered(document: Any) -> bytes:
+    """A document as JSON, in ASCII: whatever text is in it can be sent. Raises TypeError if it is no document."""
+    return json.dumps(document).encode() + b"\n"
 
 
 class BoundedServer(socketserver.BaseServer):
@@ -69,6 +79,8 @@ class BoundedServer(socketserver.BaseServer):
             self.finish_request(request, client_address)
         except OSError:  # the caller is gone, or was too slow: nobody is left to be told
             pass
+        except Exception:  # the boundary of the thread: what passed would be printed with its text
+            _LOG.exception("daemon.http.bug")
         finally:
             self.shutdown_request(request)
             self._free.release()
@@ -166,9 +178,6 @@ class DeadlineHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         self.wfile.flush()
-
-    def send_json(self, status: int, document: Any) -> None:
-        self.send(status, json.dumps(document, ensure_ascii=False).encode() + b"\n", "application/json")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """The standard one prints the request line."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import structlog
 
-from rotator.engine.ports import LedgerError
+from rotator.effects.perform import Performer
+from rotator.engine.ports import Claim, LedgerError
 from rotator.engine.runner import Runner, Timing
 from rotator.engine.service import Service
 from rotator.engine.tick import Tick, TickRules
-from rotator.effects.perform import Performer
 from rotator.ledger import open_ledger
 from rotator.plugin_api import Misconfigured
 from rotator.settings.problems import ConfigurationRefused
@@ -31,7 +31,7 @@ from .limits import LimitsOf
 from .live import Live
 from .logs import configure_logs
 from .marks import Marks
-from .metrics import Metered
+from .metrics import render
 from .signals import Signals, harden
 from .ticker import Ticker
 from .workers import Workers
@@ -50,14 +50,14 @@ def serve(config: Path, *, once: bool = False) -> int:
         with ExitStack() as closing:
             return Daemon(config, clock, closing).run(once=once)
     except ConfigurationRefused as refused:
-        print(refused, file=sys.stderr)
+        sys.stderr.write(f"{refused.in_words()}\n")
         return EXIT_INVALID
     except (Misconfigured, SocketRefused) as refused:
         code = getattr(refused, "code", getattr(refused, "reason", "refused"))
-        print(f"error: the daemon cannot start: {code}", file=sys.stderr)
+        sys.stderr.write(f"error: the daemon cannot start: {code}\n")
         return EXIT_INVALID
     except LedgerError as refused:
-        print(f"error: the ledger cannot be used: {refused.code}", file=sys.stderr)
+        sys.stderr.write(f"error: the ledger cannot be used: {refused.code}\n")
         return EXIT_LEDGER
 
 
@@ -67,13 +67,13 @@ class Daemon:
     def __init__(self, config: Path, clock: SystemClock, closing: ExitStack) -> None:
         self.clock = clock
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.live = Live(config, clock, closing)
+        self.live = Live(config, clock, closing, VERSION)
         settings = self.live.settings
         self.ledger = open_ledger(Path(settings.daemon.ledger), clock)
         closing.callback(self.ledger.close)
         closing.enter_context(self.ledger.guard())
         fingerprints, installation = identify(settings, self.ledger, new_id)
-        self.live.accept(self.ledger)
+        changed = self.live.accept(self.ledger)
         self.timing = timing_of(settings.daemon.deadline, settings.daemon.landing)
         self.stopping = False
         self.limits = LimitsOf(self.ledger, lambda: self.live.traits)
@@ -90,11 +90,14 @@ class Daemon:
             self.ledger, clock, self.opener, TickRules(), owner=self.owner, lease=self.timing.lease,
             submit=self.workers.submit, free=self.workers.free, observing=lambda: self.observe,
         )  # fmt: skip
+        for name in changed:
+            self.tick.refresh(name)
         self.ticker = Ticker(self.tick, clock, seconds=settings.daemon.tick / 1000)
         inspection = self.live.inspection()
         self.service = Service(
             ledger=self.ledger, clock=clock, planner=lambda: self.live.planner, tick=self.tick, inspector=inspection,
-            limits=self.limits, observing=lambda: self.observe, version=VERSION, owner=self.owner,
+            limits=self.limits, render_metrics=self._metrics, observing=lambda: self.observe,
+            version=VERSION, owner=self.owner,
             intake=inspection, opener=self.opener, reconfigure=self.reload, wake_workers=self.tick, new_id=new_id,
         )  # fmt: skip
 
@@ -105,10 +108,9 @@ class Daemon:
         if once:
             return self._once()
         with Signals(self.clock, reload=self._reload_logged, drain=self.timing.deadline / 1000 + 5) as signals:
-            requests = Metered(self.service, self.ledger, self.live, self.clock, self.tick)
-            api = ApiServer(Path(settings.daemon.socket), requests, self.clock)
+            api = ApiServer(Path(settings.daemon.socket), self.service, self.clock)
             host, _, port = settings.daemon.listen.rpartition(":")
-            health = HealthServer(host.strip("[]"), int(port), requests, self.clock, alive=self.ticker.alive)
+            health = HealthServer(host.strip("[]"), int(port), self.service, self.clock, alive=self.ticker.alive)
             api.start()
             health.start()
             self.ticker.start()
@@ -126,9 +128,12 @@ class Daemon:
     def reload(self) -> dict[str, object]:
         """Read the configuration anew, or keep the old one whole (ConfigurationRefused is told to the caller)."""
         changes = self.live.reload(self.ledger)
-        for name in changes["changed"]:
+        for name in changes["changed_ids"]:
             self.tick.refresh(name)
         return changes
+
+    def _metrics(self) -> str:
+        return render(self.ledger, self.clock, self.tick, self.observe)
 
     def _reload_logged(self) -> None:
         try:
@@ -143,9 +148,9 @@ class Daemon:
         self.workers.stop()
         return 0
 
-    def _after(self, claim: object) -> None:
+    def _after(self, claim: Claim) -> None:
         """A run was worked: if it ended, its credential has a new due time, and the stores a new mark."""
-        run = self.ledger.run(claim.run)  # type: ignore[attr-defined]
+        run = self.ledger.run(claim.run)
         if run is not None and run.ended_at is not None:
             self.tick.refresh(run.credential)
             self.marks.write()

@@ -43,6 +43,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.hardening.failed": _event("A protection of the process could not be set.", "protection", "errno"),
     "daemon.health.failed": _event("The health port met a bug.", "route"),
     "daemon.health.listening": _event("The health port accepts requests.", "address", "port"),
+    "daemon.http.bug": _event("An answer could not be given by either port, because of a bug."),
     "daemon.library.message": _event(
         "A library warned. Its text is left out, its template is kept where the library has one.",
         "library",
@@ -74,6 +75,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.stopped": _event("The daemon ended; `drained`: every step in progress was ended first.", "drained"),
     "daemon.tick.caught_up": _event("The machine's clock was set back; the next tick was moved to now.", "ahead"),
     "daemon.tick.failed": _event("A tick raised; the next one comes as planned."),
+    "daemon.uncaught": _event("An exception that nobody caught ended a thread or a destructor.", "thread"),
     "daemon.worker.bug": _event("A worker met a bug; the run is taken up again when its lease is over.", "error"),
     "daemon.worker.ledger": _event("A worker could not write to the ledger; the run is taken up again.", "code"),
     "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),

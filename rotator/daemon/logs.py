@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Final, TextIO
@@ -28,6 +29,7 @@ _FRAMES: Final = 30
 _RESERVED: Final = frozenset({"event", "level", "at", "exc_info"})
 
 Line = MutableMapping[str, Any]
+_HOOKS: Final = (threading.excepthook, sys.unraisablehook, sys.excepthook)
 
 
 class LogRefused(Exception):
@@ -57,10 +59,15 @@ def configure_logs(
         cache_logger_on_first_use=False,
     )
     _route_libraries()
+    threading.excepthook = _of_thread
+    sys.unraisablehook = _of_destructor
+    sys.excepthook = _of_main
 
 
 def unconfigure_logs() -> None:
     """Give the standard library's logging back. For tests and for a process that goes on after the daemon."""
+    threading.excepthook, sys.unraisablehook, sys.excepthook = _HOOKS
+    logging.captureWarnings(False)
     root = logging.getLogger()
     root.handlers = [one for one in root.handlers if not isinstance(one, _LibraryHandler)]
     logging.disable(logging.NOTSET)
@@ -71,6 +78,8 @@ def _route_libraries() -> None:
     """One handler for all of the standard library's loggers; what a library had set up for itself is taken away."""
     # A level can be set back by anybody (`urllib3.add_stderr_logger()`); this holds whatever they set.
     logging.disable(logging.INFO)
+    # Warnings of the interpreter name addresses and would be printed; they come in as a library's.
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers = [one for one in root.handlers if not isinstance(one, logging.StreamHandler)]
     if not any(isinstance(one, _LibraryHandler) for one in root.handlers):
@@ -81,6 +90,23 @@ def _route_libraries() -> None:
         logger.setLevel(logging.WARNING)
         logger.handlers = []
         logger.propagate = True
+
+
+# What nobody caught is printed with its message by the interpreter; here it becomes an event like every other.
+
+
+def _of_thread(hook: threading.ExceptHookArgs) -> None:
+    if hook.exc_type is not SystemExit:
+        name = "" if hook.thread is None else hook.thread.name
+        structlog.get_logger().error("daemon.uncaught", thread=name[:100], exc_info=hook.exc_value)
+
+
+def _of_destructor(hook: sys.UnraisableHookArgs) -> None:
+    structlog.get_logger().error("daemon.uncaught", thread="destructor", exc_info=hook.exc_value)
+
+
+def _of_main(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    structlog.get_logger().error("daemon.uncaught", thread="main", exc_info=error)
 
 
 class _LibraryHandler(logging.Handler):

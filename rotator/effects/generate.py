@@ -1,4 +1,4 @@
-"""Makes values that we choose. Called by `perform` when a generation is staged; the one place where a value is born here.
+"""Makes values that we choose. Called by `perform` when a generation is staged; a value is born nowhere else.
 
 Must never bind the text of a value to a name, nor make one that could be guessed.
 """

@@ -8,7 +8,9 @@ What goes wrong is told as `NotSent` or `Broken`, with a slug; texts of the libr
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -26,6 +28,10 @@ from .transport_socket import Deadline, DeadlineTLSSocket, dialled
 
 MAX_BODY: Final = 4 * 1024 * 1024
 _PIECE: Final = 64 * 1024
+_BODILESS: Final = frozenset({204, 304})
+
+# It logs headers that it cannot parse, with the URL and what the server said.
+logging.getLogger("urllib3.connection").disabled = True
 
 
 class Clock(Protocol):
@@ -100,7 +106,7 @@ class Transport:
             return self._converse(connection, request, deadline)
         except TransportFault:
             raise
-        except (HTTPError, OSError, ValueError):
+        except (HTTPError, http.client.HTTPException, OSError, ValueError):
             # ValueError: http.client's objections to a header quote it. Everything is cut: texts may quote the request.
             raise Broken("deadline" if deadline.left() <= 0 else "connection_lost") from None
         finally:
@@ -149,6 +155,9 @@ class Transport:
         seen: dict[str, str] = {}
         for name, value in answer.headers.items():
             seen.setdefault(name.lower(), value)
+        if not body and answer.status not in _BODILESS and not {"content-length", "transfer-encoding"} & set(seen):
+            # http.client takes a connection that ends among the headers for a complete answer without a body.
+            raise Broken("connection_lost")
         return Incoming(answer.status, seen, body)
 
     def _read(self, answer: BaseHTTPResponse, deadline: Deadline) -> bytes:

@@ -1,7 +1,7 @@
-"""Which address a connection may go to: resolved once, checked, and then connected to as it was checked.
+"""Which addresses a name stands for, and which of them are never called. Used by `transport` before it connects.
 
-Called by `transport` for every request. A name that leads to a link-local or metadata address is refused: a plugin's URL
-must not become a way to the machine's own identity. The name is never resolved again for the connection.
+A name that resolves to a link-local or metadata address is refused as a whole: such an address hands out the machine's
+own credentials, and a name may point there by mistake or on purpose.
 """
 
 from __future__ import annotations
@@ -9,73 +9,83 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from rotator.plugin_api import Failed, Misconfigured
+from .transport_socket import Deadline
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[..., list[Any]]
 
-METADATA: Final = (ipaddress.ip_address("100.100.100.200"), ipaddress.ip_address("fd00:ec2::254"))
-NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_METADATA: Final = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    )
+)
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
-def addresses_of(host: str, port: int, *, seconds: float, encrypted: bool, insecure: bool) -> tuple[str, ...]:
-    """The addresses of `host`, all of them allowed, as texts without brackets.
+class AddressRefused(Exception):
+    """The name stands for an address that is never called."""
 
-    `encrypted`: https. Plain http is for loopback only unless `insecure`. Raises Misconfigured("address_refused" or
-    "plain_http"), Failed("unreachable" or "deadline", unsent).
-    """
-    found = _literal(host) or _resolved(host, port, seconds)
-    for text in found:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        if is_refused(address):
-            raise Misconfigured("address_refused")
-        if not encrypted and not insecure and not _meant(address).is_loopback:
-            raise Misconfigured("plain_http")
+
+def resolved(host: str, port: int, deadline: Deadline, resolve: Resolve) -> list[tuple[str, int, int]]:
+    """(address, port, family) of `host`, all of them allowed. Raises AddressRefused, or OSError if there are none."""
+    rows = _in_time(lambda: resolve(host, port, type=socket.SOCK_STREAM), deadline)
+    found: list[tuple[str, int, int]] = []
+    for family, _, _, _, where in rows:
+        if family not in {socket.AF_INET, socket.AF_INET6}:
+            continue
+        text, scope, _ = str(where[0]).partition("%")
+        if scope or is_refused(ipaddress.ip_address(text)):
+            raise AddressRefused
+        if (text, port, int(family)) not in found:
+            found.append((text, port, int(family)))
+    if not found:
+        raise OSError("no address")
     return found
 
 
 def is_refused(address: Address) -> bool:
-    """Link-local, metadata, unspecified and multicast addresses, however they are wrapped into IPv6."""
-    meant = _meant(address)
-    return meant.is_link_local or meant in METADATA or meant.is_unspecified or meant.is_multicast
+    """Whether `address` is link-local, a metadata service, or no unicast address; also when wrapped in IPv6."""
+    inner = _unwrapped(address)
+    return (
+        inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner in _METADATA or address in _METADATA
+    )
 
 
-def _meant(address: Address) -> Address:
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        return inner or address
+def _unwrapped(address: Address) -> Address:
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
 
-def _literal(host: str) -> tuple[str, ...]:
-    try:
-        return (str(ipaddress.ip_address(host)),)
-    except ValueError:
-        return ()
+def _in_time(ask: Callable[[], list[Any]], deadline: Deadline) -> list[Any]:
+    # The system's resolver has no deadline of its own; a thread that it keeps is left to end by itself.
+    answers: list[list[Any]] = []
 
-
-def _resolved(host: str, port: int, seconds: float) -> tuple[str, ...]:
-    """Asks the system's resolver, which knows no deadline, in a thread that is left behind when it takes too long."""
-    found: list[str] = []
-
-    def ask() -> None:
+    def run() -> None:
         try:
-            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers.append(ask())
         except (OSError, UnicodeError):
-            return
-        found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
+            return  # no answer says it all
 
-    asking = threading.Thread(target=ask, name="resolve", daemon=True)
-    asking.start()
-    asking.join(max(seconds, 0.0))
-    if asking.is_alive():
-        raise Failed("deadline", unsent=True)
-    if not found:
-        raise Failed("unreachable", unsent=True)
-    return tuple(found)
-
-
-__all__ = ["addresses_of", "is_refused"]
+    thread = threading.Thread(target=run, daemon=True, name="resolve")
+    thread.start()
+    thread.join(max(deadline.left(), 0.0))
+    if not answers:
+        raise OSError("not resolved")
+    return answers[0]

@@ -10,11 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rotator.machine import answers, display, reasons
-from rotator.machine.dryrun import dry_run
+from rotator.machine import answers
+from rotator.machine.display import Shown
+from rotator.machine.display import shown as display_of
+from rotator.machine.dryrun import Planned, Rehearsal, rehearse
 from rotator.machine.due import due
-from rotator.machine.facts import Facts, RunKind
+from rotator.machine.events import Opened
+from rotator.machine.evolve import evolve
+from rotator.machine.facts import Ending, Facts, RunKind
 from rotator.machine.holds import Limits
+from rotator.machine.plan import Plan
 
 from .inspection import Inspector
 from .inventory import CredentialId
@@ -22,6 +27,7 @@ from .planning import Planner, digest
 from .ports import Claim, Clock, CredentialRow, Debt, Ledger, RunId, RunRow
 from .requests import Json, RequestRefused, Selection
 from .retirement import certificate_of
+from .standing import certain, meaning, uncertain
 from .tick import Tick
 from .views import credential_view, debt_view, event_view, generations_view, instant, run_exit
 from .wording import answer_in_words, event_in_words, step_in_words
@@ -40,6 +46,7 @@ class Enquiries:
     tick: Tick
     inspector: Inspector
     limits: Callable[[RunRow, Facts, int], Limits]
+    render_metrics: Callable[[], str]
     observing: Callable[[], bool]
     version: str
     owner: str
@@ -86,8 +93,9 @@ class Enquiries:
         schedule = self.tick.schedule(row, now)
         verdict = due(schedule, now)
         run = None if row.open_run is None else self.ledger.run(row.open_run)
-        plan = self.planner().plan(row.definition, RunKind.ROTATE if run is None else run.kind)
-        steps = dry_run(plan if run is None else run.plan, row.facts, now).steps
+        coming = RunKind.ADOPT if row.facts.top == 0 else RunKind.ROTATE
+        plan = self.planner().plan(row.definition, coming if run is None else run.kind)
+        steps = self._rehearsed(plan if run is None else run.plan, row.facts, run is not None)
         fingerprints = self.ledger.fingerprints(row.definition.id)
         return {
             **credential_view(row, len(self.ledger.debts(row.definition.id))),
@@ -97,10 +105,7 @@ class Enquiries:
             "held": "" if run is None else run.held_why,
             "held_says": "" if run is None or not run.held_why else self.words(run.held_why),
             "run": None if run is None else self.run(run.id),
-            "steps": [
-                {"kind": one.step.kind.value, "leg": one.leg, "rung": one.rung, "says": step_in_words(one.step)}
-                for one in steps
-            ],
+            "steps": lines_of(steps),
             "generations": generations_view(row.facts, fingerprints),
         }
 
@@ -158,14 +163,14 @@ class Enquiries:
         found = self.ledger.credential(row.credential)
         facts = Facts() if found is None else found.facts
         is_last = found is not None and (found.open_run == row.id or row.ended_at is None)
-        holding, everything = display.progress(row.plan, facts) if is_last else (0, 0)
+        where = display_of(row.plan, facts, self.clock.now()) if is_last else Shown("", None, None, 0, 0)
         over = "" if row.ending is None else row.ending.value
         return {
             "id": row.id, "credential": row.credential, "kind": row.kind.value, "actor": row.actor,
             "reason": row.reason, "campaign": row.campaign, "opened": instant(row.opened_at),
             "ended": instant(row.ended_at), "ending": over or None,
-            "display": display.word(row.plan, facts, self.clock.now()) if is_last else over,
-            "progress": {"holds": holding, "all": everything},
+            "display": where.word or over,
+            "progress": {"holds": where.held, "all": where.rungs},
             "wake": instant(row.wake_at), "held": row.held_why,
             "question": self._question(row, facts) if is_last else None,
             "debts": self._debts(self.ledger.debts(row.credential)),
@@ -183,9 +188,9 @@ class Enquiries:
             if entries or code is not None or self.clock.monotonic() >= until:
                 break
             self.clock.sleep(0.1)
-        shown = "" if row.ended_at is not None else display.word(row.plan, facts, self.clock.now())
+        word = "" if row.ended_at is not None else display_of(row.plan, facts, self.clock.now()).word
         return {
-            "items": [event_view(entry, event_in_words(entry.event), shown) for entry in entries],
+            "items": [event_view(entry, event_in_words(entry.event), word) for entry in entries],
             "ended": instant(row.ended_at),
             "ending": None if row.ending is None else row.ending.value,
             "exit": code,
@@ -201,6 +206,9 @@ class Enquiries:
     def attempt(self, endpoint: str) -> Json:
         return {"endpoint": endpoint, "steps": list(self.inspector.attempt(endpoint))}
 
+    def metrics(self) -> str:
+        return self.render_metrics()
+
     def ready(self) -> tuple[bool, str]:
         installation = self.ledger.installation()
         return (installation is not None, "" if installation is not None else "no_installation")
@@ -209,7 +217,7 @@ class Enquiries:
 
     def words(self, reason: str) -> str:
         """What a reason code means."""
-        return reasons.REASONS.get(reason, reason.replace("_", " "))
+        return meaning(reason)
 
     def row(self, credential: str) -> CredentialRow:
         """The credential, or a refusal with the nearest names."""
@@ -266,26 +274,35 @@ class Enquiries:
             self.clock.sleep(0.02)
 
     def _plan(self, row: CredentialRow, kind: RunKind) -> dict[str, Any]:
+        if row.facts.top == 0 and kind is not RunKind.ADOPT:
+            refused = {"code": "not_adopted", "says": f"adopt it first: rotator adopt {row.definition.id}"}
+            return {"credential": row.definition.id, "kind": kind.value, "refused": refused}
         try:
             plan = self.planner().plan(row.definition, kind)
         except LookupError as missing:
             refused = {"code": "unknown_endpoint", "says": str(missing)}
             return {"credential": row.definition.id, "kind": kind.value, "refused": refused}
-        dry = dry_run(plan, row.facts, self.clock.now())
+        dry = self._rehearsed(plan, row.facts, False)
         found = self.inspector.findings(row.definition)
         return {
             "credential": row.definition.id,
             "kind": kind.value,
             "digest": digest(row.definition, plan),
-            "steps": [
-                {"n": n, "leg": one.leg, "rung": one.rung, "kind": one.step.kind.value, "says": step_in_words(one.step)}
-                for n, one in enumerate(dry.steps, 1)
-            ],
-            "exposure": list(dry.exposure),
-            "irreversible": list(dry.irreversible),
+            "steps": lines_of(dry),
+            "exposure": exposure_of(dry),
+            "irreversible": [step_in_words(one.step) for one in dry.cannot_be_undone if one.step is not None],
+            "ending": None if dry.ending is None else dry.ending.value,
+            "asks": None if dry.question is None else self.words(dry.question.topic.value),
             "findings": [{"code": code, "says": says} for code, says in found],
             "refused": None,
         }
+
+    def _rehearsed(self, plan: Plan, facts: Facts, is_open: bool) -> Rehearsal:
+        """The steps to come, as an obliging world would take them."""
+        now = self.clock.now()
+        if not is_open:
+            facts = evolve(plan, facts.but(ending=facts.ending or Ending.ABANDONED), Opened(plan.kind), now)
+        return rehearse(plan, facts, now)
 
     def _history(self, run: RunRow) -> list[Any]:
         """All journal rows of the credential up to and with this run: a proof may be older than the campaign."""
@@ -296,7 +313,7 @@ class Enquiries:
         question = facts.question
         if question is None or row.ended_at is not None:
             return None
-        known, unknown = display.certain(row.plan, facts), display.uncertain(row.plan, facts)
+        known, unknown = certain(facts), uncertain(facts)
         offered = []
         for one in answers.legal(row.plan, facts):
             about = "".join(
@@ -328,3 +345,30 @@ class Enquiries:
             if debt.credential not in prints:
                 prints[debt.credential] = self.ledger.fingerprints(debt.credential)
         return [debt_view(debt, prints[debt.credential].get(debt.gen, "")) for debt in debts]
+
+
+def lines_of(dry: Rehearsal) -> list[dict[str, Any]]:
+    """The lines of a rehearsal."""
+    return [
+        {
+            "n": n,
+            "leg": one.leg.value,
+            "kind": "wait" if one.step is None else one.step.kind.value,
+            "says": _wait_in_words(one) if one.step is None else step_in_words(one.step),
+        }
+        for n, one in enumerate(dry.lines, 1)
+    ]
+
+
+def _wait_in_words(one: Planned) -> str:
+    seconds = max(0, (one.until or one.at) - one.at) / 1000
+    return f"wait {seconds:g} s"
+
+
+def exposure_of(dry: Rehearsal) -> list[str]:
+    """When readers are locked out, in words."""
+    return [
+        f"from \u201c{step_in_words(one.step)}\u201d until the store is promoted, what readers fetch is refused"
+        for one in dry.exposed
+        if one.step is not None
+    ]

@@ -7,6 +7,7 @@ the world is asked of `Inspector` and `Intake`. This file has the requests that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.machine import answers
@@ -27,6 +28,7 @@ from .wording import shown
 CONFLICT, NOT_FOUND, USAGE, INVALID, UNCERTAIN = 6, 5, 2, 3, 12
 
 
+@dataclass(slots=True)
 class Service(Enquiries):
     """All requests. `reconfigure` reloads; `opener` opens runs."""
 

@@ -219,20 +219,19 @@ def read_run(connection: Connection, run: RunId) -> AnyRow | None:
     return connection.execute(select(runs).where(runs.c.id == run)).one_or_none()
 
 
-def read_runs(connection: Connection, credential: CredentialId | None, open_only: bool, limit: int) -> Sequence[AnyRow]:
+def runs_statement(credential: CredentialId | None, open_only: bool, limit: int) -> Select[*tuple[Any, ...]]:
     """Newest first."""
     statement = select(runs).order_by(runs.c.opened_at.desc(), runs.c.id.desc()).limit(limit)
     if credential is not None:
         statement = statement.where(runs.c.credential == credential)
     if open_only:
         statement = statement.where(runs.c.ended_at.is_(None))
-    return connection.execute(statement).all()
+    return statement
 
 
-def read_journal(connection: Connection, run: RunId, after: int) -> Sequence[AnyRow]:
+def journal_statement(run: RunId, after: int) -> Select[*tuple[Any, ...]]:
     """Rows of the run with a higher sequence, in order."""
-    here = (journal.c.run == run, journal.c.sequence > after)
-    return connection.execute(select(journal).where(*here).order_by(journal.c.sequence)).all()
+    return select(journal).where(journal.c.run == run, journal.c.sequence > after).order_by(journal.c.sequence)
 
 
 def read_sequence(connection: Connection) -> int:
@@ -263,7 +262,7 @@ def read_debts(connection: Connection, only: CredentialId | None) -> Sequence[De
     ]
 
 
-def count_probes(connection: Connection, home: Home, since: Millis) -> int:
-    """Negative probes of the home from `since` on."""
+def probes_statement(home: Home, since: Millis) -> Select[int]:
+    """How many negative probes of the home from `since` on."""
     here = (probes.c.endpoint == home.endpoint, probes.c.principal == home.principal, probes.c.at >= since)
-    return int(connection.execute(select(func.count()).select_from(probes).where(*here)).scalar_one())
+    return select(func.count()).select_from(probes).where(*here)

@@ -174,7 +174,8 @@ class SqliteLedger:
         self, *, credential: CredentialId | None = None, open_only: bool = False, limit: int = 100
     ) -> Sequence[RunRow]:
         """Newest first."""
-        return [self._rows.run(row) for row in self._read(lambda c: runs.read_runs(c, credential, open_only, limit))]
+        statement = runs.runs_statement(credential, open_only, limit)
+        return [self._rows.run(row) for row in self._read(lambda c: c.execute(statement).all())]
 
     def claim_next(self, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
         """The open run that has been due longest and has no live lease, not even one of this owner."""
@@ -214,7 +215,7 @@ class SqliteLedger:
 
     def journal(self, run: RunId, after: int = 0) -> Sequence[Entry]:
         """The run's rows beyond `after`, in order."""
-        return [entry(row) for row in self._read(lambda c: runs.read_journal(c, run, after))]
+        return [entry(row) for row in self._read(lambda c: c.execute(runs.journal_statement(run, after)).all())]
 
     def sequence(self) -> int:
         """The journal's high-water mark; 0: empty."""
@@ -232,7 +233,7 @@ class SqliteLedger:
 
     def probes(self, home: Home, since: Millis) -> int:
         """From `since` on, itself included."""
-        return self._read(lambda c: runs.count_probes(c, home, since))
+        return self._read(lambda c: c.execute(runs.probes_statement(home, since)).scalar_one())
 
     # -- fingerprints
     def fingerprint(self, credential: CredentialId, gen: Gen, text: str) -> None:

@@ -101,7 +101,7 @@ def forget_the_buried(plan: Plan, facts: Facts, kind: RunKind, at: Millis) -> Fa
     if any(until + plan.clocks.settle > at for until in facts.closed_until.values()):
         return facts
     alive = {gen for (gen, _), row in facts.placements.items() if row.state is not State.DEAD}
-    alive -= {gen for gen in facts.fillers if gen not in facts.stored and gen not in _in_slots(plan, facts)}
+    alive -= {gen for gen in facts.fillers if _replaced(facts, gen)}
     buried = {gen for gen in facts.homes if gen not in busy and gen not in alive}
     if not buried:
         return facts
@@ -117,10 +117,8 @@ def forget_the_buried(plan: Plan, facts: Facts, kind: RunKind, at: Millis) -> Fa
     )
 
 
-def _in_slots(plan: Plan, facts: Facts) -> frozenset[Gen]:
-    """Fillers that still sit in a principal: their placement is kept, it explains a refusal."""
-    return frozenset(
-        gen
-        for (gen, _), row in facts.placements.items()
-        if gen in facts.fillers and row.state not in (State.GONE, State.DEAD)
-    )
+def _replaced(facts: Facts, filler: Gen) -> bool:
+    """Another value was verified in the slot in which the filler sat."""
+    homes = facts.homes.get(filler, ())
+    alive = {home for (gen, home), row in facts.placements.items() if gen != filler and row.state is State.ALIVE}
+    return all(home in alive for home in homes)

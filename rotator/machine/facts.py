@@ -259,7 +259,7 @@ class Facts:
 
     def but(self, **changes: Any) -> Facts:
         """A copy with some fields changed."""
-        # dataclasses.replace calls __init__ with every field; facts change at every event, and this is four times faster.
+        # dataclasses.replace calls __init__ with every field; facts change at every event, and this is faster.
         after = object.__new__(Facts)
         for name in _FIELDS:
             object.__setattr__(after, name, changes[name] if name in changes else getattr(self, name))

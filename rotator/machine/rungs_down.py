@@ -131,14 +131,12 @@ def prove_needs(
     """What proves one value dead: trying it, or, where nobody has it, that it is not listed or its slot is taken."""
     if gen in facts.kept:
         return (Step(StepKind.PROVE, gen, home),)
-    if gen in facts.stored and gen not in facts.doomed:
-        return (Step(StepKind.CHECK_STAGE, gen),)
     if gen in facts.stored:
-        # Its destruction was begun and not acknowledged: whether it is there decides how it can be proven.
+        # A stage or a destruction was not acknowledged: whether the value is there decides how it can be proven.
         return (Step(StepKind.CHECK_STAGE, gen),)
     authority = plan.authority(home)
     if displaces(authority):
-        return _slot_is_taken(plan, facts, home, row, target, now)
+        return _slot_is_taken(plan, facts, gen, home, row, target, now)
     step = Step(StepKind.FIND, gen, home)
     if (gen, home) in facts.suspects:
         return (Impossible(Question(Topic.STRANGERS, step)),)
@@ -147,16 +145,18 @@ def prove_needs(
     return (step,)
 
 
-def _slot_is_taken(plan: Plan, facts: Facts, home: Home, row: Placement, target: Gen | None, now: Millis) -> Needs:
+def _slot_is_taken(
+    plan: Plan, facts: Facts, gen: Gen, home: Home, row: Placement, target: Gen | None, now: Millis
+) -> Needs:
     settled = death_is_settled(plan, row, home)
     if row.state is State.GONE and settled > now:
         return (Pause(settled, "settle"),)
     if target is not None and here(facts, target, home):
         return (Step(StepKind.VERIFY, target, home),)
-    for gen, other in sorted(at_home(facts, home, None), key=lambda item: item[0]):
-        if gen in facts.fillers and gen in facts.kept and other.state in HERE:
-            return (Step(StepKind.VERIFY, gen, home),)
-    return (Impossible(Question(Topic.UNPROVEN, Step(StepKind.PROVE, None, home))),)
+    for filler, other in sorted(at_home(facts, home, None), key=lambda item: item[0]):
+        if filler in facts.fillers and filler in facts.kept and other.state in HERE:
+            return (Step(StepKind.VERIFY, filler, home),)
+    return (Impossible(Question(Topic.UNPROVEN, Step(StepKind.PROVE, gen, home))),)
 
 
 def emptied(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
@@ -191,7 +191,5 @@ def _done_with(facts: Facts, gen: Gen, target: Gen | None) -> bool:
     """Proven dead wherever it was put. A filler, once nothing is left at its home that it has to end or to prove."""
     if gen in facts.fillers:
         homes = homes_of(facts, gen)
-        return all(
-            row.state in (State.DEAD, State.ACCEPTED) for _, home, row in others(facts, target) if home in homes
-        )
+        return all(row.state in (State.DEAD, State.ACCEPTED) for _, home, row in others(facts, target) if home in homes)
     return all(row.state is State.DEAD for (who, _), row in facts.placements.items() if who == gen)

@@ -152,6 +152,8 @@ def install_needs(plan: Plan, facts: Facts, target: Gen | None, home: Home) -> N
     row = facts.placed(target, home)
     if row is not None and row.state in HERE:
         return ()
+    if target in facts.doomed:
+        return ask(Topic.NO_WAY_BACK, Step(StepKind.INSTALL, target, home), policy=True)
     if row is not None and row.state is State.MAYBE:
         return _look(facts, authority, target, home)
     if authority.issued:

@@ -8,6 +8,8 @@ import json
 import logging
 import secrets
 import string
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,8 +89,12 @@ def test_nobody_logs_in_another_way() -> None:
         if path == ROOT / "rotator/daemon/logs.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import) and any(one.name.split(".")[0] == "logging" for one in node.names):
-                found.append(str(path.relative_to(ROOT)))
+            uses = isinstance(node, ast.Attribute) and ast.unparse(node).startswith("logging.")
+            # Silencing a library for good is no logging.
+            silences = uses and ast.unparse(node).endswith(").disabled")
+            inside = uses and ast.unparse(node) == "logging.getLogger" and "disabled = True" in path.read_text()
+            if uses and not silences and not inside:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}")
     assert found == []
 
 
@@ -225,3 +231,37 @@ def test_real_libraries_at_debug_say_nothing_of_a_request(canary: str, stream: i
         pool.request("GET", f"http://127.0.0.1:9/{canary}", headers={"X-Api-Key": canary}, retries=1, timeout=1)
     client.adapter.close()
     assert canary not in stream.getvalue()
+
+
+UNCAUGHT = """
+import sys, threading, warnings
+from rotator.daemon.clock import SystemClock
+from rotator.daemon.logs import configure_logs
+configure_logs(SystemClock(), stream=sys.stdout, strict=True)
+value = sys.stdin.read()
+def fail():
+    raise ValueError(value)
+thread = threading.Thread(target=fail, name="worker-1")
+thread.start()
+thread.join()
+class Late:
+    def __del__(self):
+        raise ValueError(value)
+late = Late()
+del late
+warnings.warn(f"insecure {value}")
+fail()
+"""
+
+
+def test_what_nobody_caught_is_logged_without_its_text(canary: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNCAUGHT], input=canary, capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert canary not in done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line.get("thread") for line in found if line["event"] == "daemon.uncaught"] == [
+        "worker-1", "destructor", "main",
+    ]  # fmt: skip
+    assert [line["library"] for line in found if line["event"] == "daemon.library.message"] == ["py.warnings"]

@@ -1,4 +1,5 @@
-"""python -m tests.model: every set. --list, --config NAME --faults N, --set NAME; a counter-example is printed as a trace."""
+"""python -m tests.model: every set. --list, --config NAME --faults N, --set NAME; a counter-example is printed as a
+trace."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ def report(result: Result) -> None:
     """One configuration, and what was found in it."""
     print(f"  {result.name:36} {result.states:9,} {result.transitions:10,} {result.seconds:7.1f} s  {result.endings}")
     for what, trace in result.violations:
-        print(f"    VIOLATION {what}\n      " + "\n      ".join(f"{n:3} {line}" for n, line in enumerate(trace, 1)))
+        print(
+            f"    VIOLATION {what}\n      " + "\n      ".join(f"{n:3} {line}" for n, line in enumerate(trace[:60], 1))
+        )
 
 
 def main() -> int:
@@ -33,29 +36,32 @@ def main() -> int:
     parser.add_argument("--faults", type=int)
     parser.add_argument("--all-violations", action="store_true")
     args = parser.parse_args()
-    began, results = time.perf_counter(), []
-    for name, (configs, faults) in SETS.items():
+    began = time.perf_counter()
+    results: list[Result] = []
+    for name, (configs, most) in SETS.items():
         if args.only and args.only != name:
             continue
-        chosen: tuple[Configuration, ...] = configs()
-        if args.config:
-            chosen = tuple(c for c in chosen if c.name == args.config)
+        chosen = tuple(c for c in configs() if args.config in (None, c.name))
+        faults = most if args.faults is None else args.faults
         if args.list:
-            print(f"{name} ({len(chosen)}, {faults} faults)", *(f"  {c.name}" for c in chosen), sep="\n")
-            continue
-        if chosen:
-            print(f"{name}:")
-        since, here = time.perf_counter(), []
-        for config in chosen:
-            here.append(explore(config, faults if args.faults is None else args.faults, stop_at_first=not args.all_violations))
-            report(here[-1])
-            sys.stdout.flush()
-        results += here
-        if here:
-            print(f"{name}: {closing_line(here, time.perf_counter() - since)}")
+            print(f"{name} ({len(chosen)}, {most} faults)", *(f"  {c.name}" for c in chosen), sep="\n")
+        elif chosen:
+            results += explore_set(name, chosen, faults, not args.all_violations)
     if not args.list:
         print(closing_line(results, time.perf_counter() - began))
     return 1 if any(r.violations for r in results) else 0
+
+
+def explore_set(name: str, chosen: tuple[Configuration, ...], faults: int, stop: bool) -> list[Result]:
+    """One set, with a line for each configuration and one for all."""
+    print(f"{name}, {faults} faults:")
+    since, results = time.perf_counter(), []
+    for config in chosen:
+        results.append(explore(config, faults, stop_at_first=stop))
+        report(results[-1])
+        sys.stdout.flush()
+    print(f"{name}: {closing_line(results, time.perf_counter() - since)}")
+    return results
 
 
 if __name__ == "__main__":

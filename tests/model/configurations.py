@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from rotator.machine.facts import Facts, Placement, RunKind, State
 from rotator.machine.frozen import FrozenMap
@@ -30,54 +31,56 @@ class Configuration:
     late: bool = False
     said: int = 1
     """How often a person goes back or on: for ever would never end."""
+    whim: int = 1
+    """What going back without a question counts: as a fault, or (0) for nothing."""
     without: frozenset[str] = field(default_factory=frozenset)
     """Faults left out."""
     timed: bool = False
-    outage: str | None = None
-    """A kind of step that always fails."""
-    paused: bool = False
-    """A pause for ever holds from any moment on."""
+    expires: bool = False
+    """What serves may die by itself."""
+    slow: bool = False
+    """Replicas: an acknowledged value works everywhere only after the settle time."""
 
 
-def overlap(endpoint: str = "a", **changes: object) -> Authority:
+def overlap(endpoint: str = "a", **changes: Any) -> Authority:
     """Generated values, many at once, revoked by handle."""
     made = Authority(endpoint, ("p",), None, seen=Seen.LABEL, kill=Kill.HANDLE)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
-def issuing(slots: int | None = None, seen: Seen = Seen.LABEL, **changes: object) -> Authority:
+def issuing(slots: int | None = None, seen: Seen = Seen.LABEL, **changes: Any) -> Authority:
     """Issued values, many or n at once."""
     made = Authority("a", ("p",), slots, origin=Origin.ISSUED, seen=seen, kill=Kill.HANDLE, settable=False)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
-def in_place(endpoint: str = "a", **changes: object) -> Authority:
+def in_place(endpoint: str = "a", **changes: Any) -> Authority:
     """One slot, our values."""
     made = Authority(endpoint, ("p",), 1, kill=Kill.SLOT, handles=False, lists=False)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
-def in_place_issued(**changes: object) -> Authority:
+def in_place_issued(**changes: Any) -> Authority:
     """One slot, the platform makes the value."""
     made = Authority(
         "a", ("p",), 1, Origin.ISSUED, seen=Seen.NOTHING, kill=Kill.NONE, handles=False, settable=False, lists=False
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
-def alternating(**changes: object) -> Authority:
+def alternating(**changes: Any) -> Authority:
     """Two principals that take turns, one slot each."""
     return in_place(principals=("p", "q"), **changes)
 
 
-def make(name: str, *authorities: Authority, consumers: int = 2, clocks: Clocks = NO_TIME, **more: object) -> Configuration:
+def make(
+    name: str, *authorities: Authority, consumers: int = 2, clocks: Clocks = NO_TIME, **more: Any
+) -> Configuration:
     """A configuration of these authorities."""
     runs = more.get("runs", (R,))
     assert isinstance(runs, tuple)
-    plan = Plan(
-        runs[0], authorities, tuple(Consumer(ConsumerId(f"c{i}")) for i in range(1, consumers + 1)), clocks
-    )
-    return Configuration(name, plan, **more)  # type: ignore[arg-type]
+    plan = Plan(runs[0], authorities, tuple(Consumer(ConsumerId(f"c{i}")) for i in range(1, consumers + 1)), clocks)
+    return Configuration(name, plan, **more)
 
 
 def opening(config: Configuration) -> tuple[Facts, World]:
@@ -157,19 +160,19 @@ def the_26() -> tuple[Configuration, ...]:
 def chained() -> tuple[Configuration, ...]:
     """Two runs, also to and from contain and retire."""
     o, i, two = overlap(), issuing(), issuing(2, Seen.SNAPSHOT)
-    kinds = (
-        ("o", (o,), {}),
-        ("o i", (i,), {}),
-        ("two slots + debt", (two,), {"debt": True}),
-        ("in place", (in_place(),), {}),
-        ("in place, not settable", (in_place(settable=False),), {}),
-        ("in place i", (in_place_issued(),), {}),
-        ("alternating", (alternating(),), {}),
-        ("alternating + debt", (alternating(),), {"debt": True}),
-        ("mixed", (o, in_place("b")), {"consumers": 1}),
-        ("two authorities", (o, overlap("b")), {"consumers": 1}),
-    )
-    found = [make(f"{name}, twice", *parts, runs=(R, R), **more) for name, parts, more in kinds]  # type: ignore[arg-type]
+    twice = (R, R)
+    found = [
+        make("o, twice", o, runs=twice),
+        make("o i, twice", i, runs=twice),
+        make("two slots + debt, twice", two, runs=twice, debt=True),
+        make("in place, twice", in_place(), runs=twice),
+        make("in place, not settable, twice", in_place(settable=False), runs=twice),
+        make("in place i, twice", in_place_issued(), runs=twice),
+        make("alternating, twice", alternating(), runs=twice),
+        make("alternating + debt, twice", alternating(), runs=twice, debt=True),
+        make("mixed, twice", o, in_place("b"), runs=twice, consumers=1),
+        make("two authorities, twice", o, overlap("b"), runs=twice, consumers=1),
+    ]
     for name, parts in (("o", o), ("o i", i), ("in place", in_place()), ("alternating", alternating())):
         for runs, words in (((R, C), "rotate, contain"), ((R, X), "rotate, retire"), ((C, R), "contain, rotate")):
             found.append(make(f"{name}: {words}", parts, runs=runs))
@@ -211,7 +214,7 @@ def strict_control() -> tuple[Configuration, ...]:
 def slots_and_more() -> tuple[Configuration, ...]:
     """Odd slots, platforms that keep the newest two, three runs. (Grace is explored with time.)"""
     nine, two, three = overlap(slots=9), overlap("b", slots=2), overlap("b", slots=3)
-    newest = {"slots": 2, "full": Full.DISPLACES}
+    newest: dict[str, Any] = {"slots": 2, "full": Full.DISPLACES}
     g2 = overlap(slots=2)
     triple = (R, R, R)
     return (
@@ -222,7 +225,7 @@ def slots_and_more() -> tuple[Configuration, ...]:
         make("generated two slots + debt", g2, debt=True),
         make("newest two, generated", overlap(**newest)),
         make("newest two, generated + debt", overlap(**newest), debt=True),
-        make("newest two, i labelled", issuing(**newest)),  # type: ignore[arg-type]
+        make("newest two, i labelled", issuing(**newest)),
         make("newest two, i unlabelled", issuing(2, Seen.SNAPSHOT, full=Full.DISPLACES)),
         make("newest two, twice", overlap(**newest), runs=(R, R)),
         make("o, three runs", overlap(), runs=triple),

@@ -1,9 +1,9 @@
 """The explorer: every state that the machine and the world can reach with so many faults, breadth first.
 
 `explore(configuration, faults)` asks the machine it is given (the shipped one unless told otherwise) and checks the
-invariants of every state, of every ending, and of the whole graph: L1 an ending is in reach from everywhere, L2 without a
-fault the run succeeds, and no cycle without a person. Patched copies of the machine are explored by running this package
-with another directory first on the path.
+invariants of every state, of every ending, and of the whole graph: L1 an ending is in reach from everywhere, L2
+without a fault the run succeeds, and no cycle without a person. Patched copies of the machine are explored by running
+this package with another directory first on the path.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeAlias
 
 from rotator.machine.decide import decide as shipped_decide
 from rotator.machine.decisions import Ask, Decision, Do, Finish, Look, Turn, Wait
-from rotator.machine.evolve import evolve as shipped_evolve
 from rotator.machine.events import Answered, AnswerKind, Asked, Event, Finished, Intended, Opened, Outcome, Turned
+from rotator.machine.evolve import evolve as shipped_evolve
 from rotator.machine.facts import Ending, Facts, LegName, RunKind, Topic
 from rotator.machine.plan import Plan
 from rotator.machine.reading import RUTHLESS, leg_of, makes_value, run_of
@@ -243,7 +243,11 @@ def edges_from(config: Configuration, machine: Machine, state: State) -> Iterato
         yield _commit(config, machine, state, Asked(decision.question), f"asked {topic} {say(decision.question.step)}")
     yield from _person(config, machine, state)
     if config.timed:
-        yield from clock.ticks(config, state, decision)
+        for tick in clock.ticks(config, facts, state.world, decision):
+            if tick.cost <= state.faults:
+                after = state._replace(facts=tick.facts, world=tick.world, faults=state.faults - tick.cost)
+                # Where the machine waits, time must lead on; elsewhere a tick is a hold, which may last for ever.
+                yield Edge(tick.name, after, counted=not isinstance(decision, Wait))
 
 
 def say(step: Step | None) -> str:
@@ -269,10 +273,12 @@ def _open(config: Configuration, machine: Machine, state: State) -> Edge:
 
 def _commit(config: Configuration, machine: Machine, state: State, event: Event, name: str, **more: bool) -> Edge:
     facts = machine.evolve(config.plan, state.facts, event, 0)
-    said = state.said
+    said, faults = state.said, state.faults
     if isinstance(event, Answered) and event.kind in (AnswerKind.GO_BACK, AnswerKind.GO_ON):
         said += 1
-    after = State(facts, state.world, state.runs, state.faults, said)
+        if event.kind is AnswerKind.GO_BACK and state.facts.question is None:
+            faults -= config.whim
+    after = State(facts, state.world, state.runs, faults, said)
     return Edge(name, after, **more)
 
 
@@ -354,8 +360,10 @@ def _worth_saying(config: Configuration, state: State, answer: Answered) -> bool
     facts, asked = state.facts, state.facts.question is not None
     match answer.kind:
         case AnswerKind.CONTAIN_NOW:
-            offered = facts.question is not None and facts.question.topic in WAY_ON
-            return offered or (config.contain_now and run_of(facts).kind is not RunKind.CONTAIN)
+            stuck = facts.question is not None and (facts.question.topic in WAY_ON or not run_of(facts).way_back)
+            return stuck or (config.contain_now and run_of(facts).kind is not RunKind.CONTAIN)
+        case AnswerKind.GO_BACK if not asked:
+            return state.said < config.said and state.faults >= config.whim
         case AnswerKind.GO_BACK | AnswerKind.GO_ON:
             return state.said < config.said
         case AnswerKind.NAME:

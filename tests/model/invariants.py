@@ -1,7 +1,7 @@
 """What must hold, always and at every ending. Each check names itself by the study's number.
 
-`always` is asked of every state, also of the one between an effect and its outcome; `at_end` of a state whose run has just
-ended.
+`always` is asked of every state, also of the one between an effect and its outcome; `at_end` of a state whose run has
+just ended.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ def serving(plan: Plan, facts: Facts, world: World) -> str | None:
 
 def always(plan: Plan, facts: Facts, world: World) -> str | None:
     """The first invariant that a state breaks, or None."""
-    return serving(plan, facts, world) or _placements(facts, world) or _honest(plan, facts, world) or _asked(plan, facts, world)
+    for found in (serving(plan, facts, world), _placements(facts, world), _honest(plan, facts, world)):
+        if found is not None:
+            return found
+    return _asked(plan, facts, world)
 
 
 def _placements(facts: Facts, world: World) -> str | None:
@@ -146,7 +149,8 @@ ENDINGS: dict[RunKind, frozenset[Ending]] = {
 def at_end(plan: Plan, facts: Facts, world: World) -> str | None:
     """The first promise that an ending breaks, or None."""
     run, ending = facts.run, facts.ending
-    assert run is not None and ending is not None
+    assert run is not None
+    assert ending is not None
     leg = run.legs[0]
     fits = ENDINGS[run.kind]
     if leg in (LegName.CONTAIN, LegName.GIVE_UP):

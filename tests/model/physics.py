@@ -1,5 +1,5 @@
-"""What may come of a step: the honest way, and every fault. Each branch is a world, an outcome (or none: a crash), a cost
-and a name for the trace.
+"""What may come of a step: the honest way, and every fault. Each branch is a world, an outcome (or none: a crash), a
+cost and a name for the trace.
 
 The faults: refused and failed, honest or lying; unsent; unknown, done or not; a crash before or after the effect; a
 success without effect; a revoked value that works a while longer; a lagging list; a request that lands late; a flaky
@@ -28,6 +28,7 @@ from rotator.machine.steps import (
     Step,
     StepKind,
 )
+from tests.model.clock import arrives
 from tests.model.configurations import Configuration
 from tests.model.world import Key, World, effect, handle_of, hit, listing, platform_takes, sees_lists, works
 
@@ -46,7 +47,9 @@ class Branch(NamedTuple):
     """FAILED and UNSENT: they count attempts, and are left out of the termination check."""
 
 
-def branches(config: Configuration, plan: Plan, facts: Facts, world: World, step: Step, faults: int) -> Iterator[Branch]:
+def branches(
+    config: Configuration, plan: Plan, facts: Facts, world: World, step: Step, faults: int
+) -> Iterator[Branch]:
     """Every branch of `step`, whose intent is open in `facts`, that costs at most `faults`."""
     for branch in _all(config, plan, facts, world, step):
         if branch.cost <= faults and (branch.cost == 0 or branch.name not in config.without):
@@ -63,7 +66,8 @@ def _all(config: Configuration, plan: Plan, facts: Facts, world: World, step: St
 
 
 def _probe(config: Configuration, facts: Facts, world: World, step: Step) -> Iterator[Branch]:
-    assert step.gen is not None and step.home is not None
+    assert step.gen is not None
+    assert step.home is not None
     truth = works(world, step.gen, step.home)
     grade = _control(config, facts, world, step)
     if truth:
@@ -72,6 +76,8 @@ def _probe(config: Configuration, facts: Facts, world: World, step: Step) -> Ite
         yield Branch("no control", 0, world, K.DONE, Probed(Answer.INCONCLUSIVE))
     else:
         yield Branch("rejected", 0, world, K.DONE, Probed(Answer.REJECTED, grade))
+    if any(key.gen == step.gen and key.home == step.home for key, _ in world.arriving):
+        yield Branch("alive on one replica", 0, world, K.DONE, Probed(Answer.ALIVE))
     if truth and (step.kind is StepKind.VERIFY or plan_times(config) > 1):
         yield Branch("flaky", 1, world, K.DONE, Probed(Answer.REJECTED, grade))
     name = "inconclusive verify" if step.kind is StepKind.VERIFY else "inconclusive proof"
@@ -132,7 +138,7 @@ def _write(config: Configuration, plan: Plan, facts: Facts, world: World, step: 
     late = intent.quiet_until - intent.at if config.late else 0
     if can:
         yield Branch("done", 0, done, K.DONE, found)
-        yield from _quiet_lies(plan, world, done, step, handle, found)
+        yield from _quiet_lies(config, plan, world, done, step, handle, found)
         yield Branch("refused, though done", 1, done, K.REFUSED)
         yield Branch("failed, though done", 1, done, K.FAILED, counted=True)
         yield Branch("unknown, done", 1, done, K.UNKNOWN)
@@ -151,16 +157,22 @@ def _write(config: Configuration, plan: Plan, facts: Facts, world: World, step: 
     yield Branch("crash before", 1, world, None)
 
 
-def _quiet_lies(plan: Plan, world: World, done: World, step: Step, handle: str, found: Found) -> Iterator[Branch]:
+def _quiet_lies(
+    config: Configuration, plan: Plan, world: World, done: World, step: Step, handle: str, found: Found
+) -> Iterator[Branch]:
     """Successes that are not what they say."""
+    settle = plan.clocks.settle
+    if config.slow and settle and step.kind in (StepKind.INSTALL, StepKind.ISSUE):
+        for key in done.accepted - world.accepted:
+            yield Branch("slow replica", 1, arrives(done, key, settle), K.DONE, found)
     if step.kind is StepKind.INSTALL:
         yield Branch("no effect", 1, world, K.DONE, found)
     if step.kind is StepKind.REVOKE:
-        slow = frozenset((key, 0) for key in world.accepted if hit(key, step, handle))
+        slow = frozenset((key, settle) for key in world.accepted if hit(key, step, handle))
         if slow:
             yield Branch("revoke is cached", 1, world._replace(dying=world.dying | slow), K.DONE, found)
     if step.kind is StepKind.NEUTRALISE:
-        old = frozenset((k, 0) for k in world.accepted - done.accepted)
+        old = frozenset((k, settle) for k in world.accepted - done.accepted)
         if old:
             lingering = done._replace(accepted=done.accepted | {k for k, _ in old}, dying=done.dying | old)
             yield Branch("displaced lingers", 1, lingering, K.DONE, found)

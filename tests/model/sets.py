@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.model import timed
 from tests.model.configurations import (
     Configuration,
     chained,
@@ -22,11 +23,23 @@ def four_faults() -> tuple[Configuration, ...]:
     return tuple(replace(config, without=LESS) for config in the_26())
 
 
+def back_and_on() -> tuple[Configuration, ...]:
+    """A person goes back and on again, unasked, at any moment."""
+    return tuple(replace(config, whim=0, said=2) for config in the_26()[:17])
+
+
 SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "the 26": (the_26, 3),
     "four faults": (four_faults, 4),
     "chained": (chained, 3),
     "contain now": (contain_now, 3),
+    "back and on": (back_and_on, 2),
     "strict": (strict_control, 3),
+    "overlaps": (timed.overlaps, 2),
+    "expiring": (timed.expiring, 2),
+    "landing": (timed.landing, 2),
+    "settling": (timed.settling, 2),
+    "graces": (timed.graces, 2),
+    "backing off": (timed.backing_off, 2),
     "slots": (slots_and_more, 3),
 }

@@ -1,7 +1,7 @@
 """The small world: what platforms, store and consumers really hold. Changed by effects only; facts never touch it.
 
-Values are told apart by generation, and by copy where one generation was issued twice. Everything is a tuple, a frozenset
-or a FrozenMap, so that worlds can be hashed.
+Values are told apart by generation, and by copy where one generation was issued twice. Everything is a tuple, a
+frozenset or a FrozenMap, so that worlds can be hashed.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class World(NamedTuple):
     """Another administrator has made a key."""
     pending: tuple[tuple[Step, str, int], ...] = ()
     """Requests under way: step, handle, ticks until they can no longer land."""
+    arriving: frozenset[tuple[Key, int]] = frozenset()
+    """Acknowledged; for so many ticks only some replicas know it."""
     recent: tuple[tuple[Gen, int], ...] = ()
     """What left current, and for how many ticks a reader may still use it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -13,16 +14,12 @@ def raw(path: Path, request: bytes, timeout: float = 10) -> bytes:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         connection.connect(str(path))
-        try:
+        with contextlib.suppress(BrokenPipeError):  # answered before it read all
             connection.sendall(request)
-        except BrokenPipeError:  # answered before it read all
-            pass
         parts = []
-        try:
+        with contextlib.suppress(ConnectionResetError):
             while part := connection.recv(65536):
                 parts.append(part)
-        except ConnectionResetError:
-            pass
     return b"".join(parts)
 
 

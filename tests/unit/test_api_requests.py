@@ -348,3 +348,14 @@ def test_a_stop_ends_a_wait_for_events(tmp_path: Path) -> None:
     assert server.stop(5)
     asking.join(5)
     assert found[0][0] == 200
+
+
+def test_an_answer_that_is_no_document_is_a_bug_and_not_a_silence(api: Api) -> None:
+    api.requests.answers["status"] = {"version": object()}
+    assert api("GET", "/v1/status")[1]["error"]["code"] == "ROT-INTERNAL"
+
+
+def test_any_text_of_a_platform_can_be_sent(api: Api) -> None:
+    text = "half \udce9 \x00 \u2028 é"
+    api.requests.answers["status"] = {"version": text}
+    assert api("GET", "/v1/status")[1]["version"] == text

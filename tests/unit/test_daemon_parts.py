@@ -254,7 +254,9 @@ def test_the_process_is_hardened() -> None:
 
 def test_a_protection_that_fails_is_named() -> None:
     program = (
-        "import resource; from rotator.daemon import signals; resource.setrlimit = lambda *_: (_ for _ in ()).throw(OSError(1, 'no')); "
+        "import resource; from rotator.daemon import signals\n"
+        "def refuse(*_): raise OSError(1, 'no')\n"
+        "resource.setrlimit = refuse; "
         "signals._PR_SET_DUMPABLE = 10_000; print(signals.harden())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, cwd=ROOT)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +17,10 @@ from rotator.cli.grammar import Group, session_of
 from rotator.cli.screen import Screen, clean
 from rotator.cli.session import Session
 
-PACK_CHECK: Final = "rotator_http.check"
-"""Module of the declarative plugin with `check(path) -> list of problems`, each with `as_json()` and `in_words()`.
+PACKS: Final = "rotator_http"
+"""The declarative plugin; its `check_pack(path)` gives a list of problems: dataclasses, as text what people read.
 
-By name: the command line may not import plugins, and a pack is only data to it."""
+By name: the command line reaches no plugin by an import, and a pack is only data to it."""
 
 plugins = Group("plugins", short_help="Plugins: list, check a pack, try an endpoint.", help="Plugins and packs.")
 
@@ -55,15 +56,17 @@ def list_plugins(session: Session) -> int:
 def check(session: Session, path: Path) -> int:
     """Check a pack's YAML without a daemon. Exit 3 if it is not valid."""
     try:
-        checker: Callable[[Path], Any] = importlib.import_module(PACK_CHECK).check
-    except ModuleNotFoundError:
+        checker: Callable[[Path], Sequence[Any]] = importlib.import_module(PACKS).check_pack
+    except ModuleNotFoundError as absent:
+        if absent.name != PACKS:
+            raise
         raise Failure("ROT-NO-PLUGIN", "the plugin that reads packs is not installed", exits.NOT_FOUND) from None
     problems = list(checker(path))
-    document = {"valid": not problems, "items": [one.as_json() for one in problems]}
+    document = {"valid": not problems, "items": [dataclasses.asdict(one) for one in problems]}
 
     def paint(screen: Screen) -> None:
         for one in problems:
-            screen.line(one.in_words())
+            screen.line(str(one))
         many = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         screen.line(f"{path}: valid" if not problems else f"{path}: {many}")
 

@@ -1,6 +1,6 @@
 """An answer as a plugin sees it: status, headers by name, a masked body read by JSON pointer.
 
-Made by `endpoint.send`. There is no way to the whole body, so that no traceback, log line or return value of a plugin can
+Made by `endpoint.send`. There is no way to the whole body: no traceback, log line or return value of a plugin can
 hold it. What is missing raises by the ability: it may have been done (writing) or it was not read (reading).
 """
 

@@ -46,7 +46,8 @@ def _whole(plugin: Plugin[Any]) -> Said:
         yield "api_version", f"speaks plugin API {plugin.api}; this host knows {API}"
     if not _NAME.fullmatch(plugin.name):
         yield "plugin_name", "a plugin's name is of lower-case letters, digits, - and _, at most 32"
-    if not (dataclasses.is_dataclass(plugin.config) and plugin.config.__dataclass_params__.frozen):
+    parameters = getattr(plugin.config, "__dataclass_params__", None)
+    if not dataclasses.is_dataclass(plugin.config) or not getattr(parameters, "frozen", False):
         yield "config_type", "the config must be a frozen dataclass"
     names = [kind.name for kind in plugin.kinds]
     if not names or len(set(names)) != len(names) or not all(_NAME.fullmatch(name) for name in names):

@@ -41,7 +41,7 @@ def discover(
     allowed: frozenset[str],
     entries: Callable[[], Iterable[EntryPoint]] = lambda: entry_points(group=GROUP),
 ) -> dict[tuple[str, str], Loaded]:
-    """Load each (plugin, pack) that endpoints name; pack is "" but for a plugin that reads packs. Raises BrokenPlugin."""
+    """Load each (plugin, pack) that endpoints name; pack is "" where the plugin reads none. Raises BrokenPlugin."""
     found: dict[str, list[EntryPoint]] = {}
     for one in entries():
         found.setdefault(one.name, []).append(one)

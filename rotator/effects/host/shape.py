@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from rotator.engine.traits import KindTraits
 from rotator.machine.ids import Millis
+from rotator.machine.plan import Full as CoreFull
+from rotator.machine.plan import Origin as CoreOrigin
 from rotator.machine.strategy import CoreTraits
-from rotator.machine.strategy import Full as CoreFull
 from rotator.machine.strategy import Lost as CoreLost
-from rotator.machine.strategy import Origin as CoreOrigin
 from rotator.machine.strategy import Revokes as CoreRevokes
 from rotator.machine.strategy import Undo as CoreUndo
 from rotator.plugin_api import Kind
@@ -68,7 +68,8 @@ def _overridden(made: KindTraits, overrides: Mapping[str, int]) -> KindTraits:
             raise ValueError(f"`{name}` is too small")
         if name == "old_lives_ms" and not (made.old_lives_ms and value):
             raise ValueError("`old_lives` can be changed where the platform has a grace, and only to another grace")
-    return replace(made, **overrides) if overrides else made
+    changes: dict[str, Any] = dict(overrides)
+    return replace(made, **changes) if changes else made
 
 
 def to_core_traits(kind: Kind[Any], overrides: Mapping[str, int] | None = None) -> CoreTraits:

@@ -78,7 +78,9 @@ def row(run: str, credential: str = "alpha", kind: RunKind = RunKind.ROTATE, at:
 
 
 def opened(before: Facts | None = None, kind: RunKind = RunKind.ROTATE, at: Millis = T0) -> Facts:
-    """Facts after the opening of a run."""
+    """Facts after the opening of a run, over those of an adopted credential where none are given."""
+    if before is None and kind is not RunKind.ADOPT:
+        before = evolve(plan(RunKind.ADOPT), opened(None, RunKind.ADOPT, at), Finished(Ending.SUCCEEDED), at)
     return evolve(plan(kind), before or Facts(), Opened(kind), at)
 
 

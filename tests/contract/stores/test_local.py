@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rotator.effects.stores import local_files
+from rotator.effects.stores.content import Content
 from rotator.effects.stores.contract import Slot, Store, Version
 from rotator.effects.stores.local import LocalConfig, create_key, create_local
 from rotator.effects.stores.opening import open_store
@@ -176,6 +177,16 @@ def test_swapped_files_fields_and_versions_are_found(local: LocalDriver) -> None
     assert _holds(store, slot, "canary-new-value")
 
 
+def test_a_sealed_field_opens_only_at_its_own_path_name_and_version() -> None:
+    seal = local_files.Seal(os.urandom(local_files.KEY_BYTES))
+    sealed = seal.close_fields(Content({"a": "one", "b": "two"}), "app/x", 3)
+    assert seal.open_fields(sealed, "app/x", 3).equals(Content({"a": "one", "b": "two"}))
+    crossed = {"a": sealed["b"], "b": sealed["a"]}
+    for fields, path, version in ((sealed, "app/y", 3), (sealed, "app/x", 4), (crossed, "app/x", 3)):
+        with pytest.raises(Misconfigured, match="store_damaged"):
+            seal.open_fields(fields, path, version)
+
+
 def test_vanished_volume_is_missing_not_empty(local: LocalDriver) -> None:
     store, slot, _ = _adopt(local)
     away = local.root.with_name("away")
@@ -308,7 +319,9 @@ def test_killed_at_any_step_leaves_old_or_new_and_the_next_start_goes_on(tmp_pat
         folder = tmp_path / str(step)
         folder.mkdir()
         driver = LocalDriver(folder)
-        _, slot, version = _adopt(driver)
+        former, slot, version = _adopt(driver)
+        if call == "finalize":
+            former.promote(slot, 2, {"username": "svc"}, version)
         child = context.Process(target=_die_at, args=(driver.config(), slot, version, call, step))
         child.start()
         child.join(20)
@@ -323,10 +336,11 @@ def test_killed_at_any_step_leaves_old_or_new_and_the_next_start_goes_on(tmp_pat
         )
         assert (driver.look(slot.path) or {})["near"] == {"x": 1}
         _make(store, slot, version, call)
-        assert _holds(store, slot, "canary-new-value" if call == "promote" else "canary-old-value") or call == "clear"
+        promoted = call in {"promote", "finalize"}
+        assert _holds(store, slot, "canary-new-value" if promoted else "canary-old-value") or call == "clear"
         assert call != "stage" or driver.staged(slot, 3) == {"value": "third"}
         assert call != "clear" or driver.look(slot.path) == {"near": {"x": 1}}
-        assert call != "finalize" or driver.staged(slot, 1) is None
+        assert call != "finalize" or (driver.staged(slot, 1), driver.look(slot.path, 1)) == (None, None)
     assert step > 5
 
 

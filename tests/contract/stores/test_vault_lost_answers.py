@@ -220,3 +220,47 @@ def test_a_broken_read_is_repeated_or_failed_never_wrong(
     bench.proxy.always_from(0)
     with pytest.raises(Failed):
         make(bench.store, slot)
+
+
+def test_a_lost_promote_that_landed_is_recognised_and_not_written_twice(bench: Bench) -> None:
+    slot, version = bench.prepared(CASES[2])
+    bench.proxy.never()
+    bench.proxy.proxy.rule(Fault.ANSWER_LOST, method="POST", path=f"/data/{slot.path}", times=1)
+    assert int(bench.store.promote(slot, 2, {"username": "svc"}, version).version) == int(version) + 1
+    assert bench.store.current(slot).version == Version(str(int(version) + 1))
+
+
+def test_a_lost_answer_and_then_no_connection_is_unknown_never_unsent(bench: Bench) -> None:
+    slot, version = bench.prepared(CASES[2])
+    proxy = bench.proxy.proxy
+    bench.proxy.never()
+    proxy.rule(
+        Fault.ANSWER_LOST,
+        method="POST",
+        path=f"/data/{slot.path}",
+        times=1,
+        hook=lambda _: proxy.refuse(drop_open=False),
+    )
+    with pytest.raises(OutcomeUnknown) as caught:
+        bench.store.promote(slot, 2, {"username": "svc"}, version)
+    proxy.accept()
+    assert not caught.value.unsent
+    assert _value(bench.driver, slot) == "new"
+
+
+def test_finalize_that_broke_off_is_finished_by_the_next_one(bench: Bench) -> None:
+    """The history goes first, the stage last: else the next call would not know the value any more."""
+    slot, version = bench.prepared(CASES[3])
+    bench.proxy.never()
+    bench.proxy.proxy.rule(Fault.REQUEST_LOST, method="POST", path="/destroy/")
+    with pytest.raises(OutcomeUnknown):
+        bench.store.finalize(slot, 1)
+    bench.proxy.never()
+    bench.proxy.proxy.rule(Fault.REQUEST_LOST, method="POST", path="/destroy/", skip=1)
+    with pytest.raises(OutcomeUnknown):
+        bench.store.finalize(slot, 1)
+    assert _stage(bench.driver, slot, 1) == "old"
+    bench.proxy.never()
+    bench.store.finalize(slot, 1)
+    assert _stage(bench.driver, slot, 1) is None
+    assert bench.driver.look(slot.path, int(version)) is None

@@ -1,0 +1,268 @@
+"""A kind's calls as the functions of the plugin API: `f(at, request) -> response`. Made by `reading`.
+
+The host calls them. Two compositions are built in: reserve + issue (a record first, then its secret), and issue without
+a handle (it is looked up by the label). Nothing here remembers anything between calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rotator.plugin_api import (
+    Alive,
+    CheckRequest,
+    Endpoint,
+    Found,
+    Generation,
+    Inconclusive,
+    Installed,
+    InstallRequest,
+    Issued,
+    IssueRequest,
+    ListRequest,
+    OutcomeUnknown,
+    Page,
+    PluginError,
+    PreflightRequest,
+    Probed,
+    ProbeRequest,
+    ReadRequest,
+    Ready,
+    Refused,
+    Revoked,
+    RevokeRequest,
+    Shown,
+    Subject,
+    SweepRequest,
+    Swept,
+)
+
+from .calls import Call, KindCalls, Listing
+from .exchange import (
+    Ending,
+    LoginRefused,
+    ask,
+    needed_text,
+    opinion_of,
+    optional_take,
+    own_row,
+    settled,
+    take_secret,
+    take_text,
+    take_time,
+    take_words,
+)
+from .listing import every_row, one_page
+from .render import Value, config_values, expiry_values, subject_values, target_values
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class KindFunctions:
+    """The functions of one kind. `config`: the names of the pack's settings."""
+
+    calls: KindCalls
+    config: tuple[str, ...]
+
+    def _values(self, at: Endpoint[Any], *, acting: bool = True) -> dict[str, Value]:
+        known = config_values(at.config, self.config)
+        if acting:
+            known["acting.principal"] = at.actor.generation.subject.principal
+            known["acting.value"] = at.actor.value
+        return known
+
+    # ---- reading ----
+
+    def preflight(self, at: Endpoint[Any], request: PreflightRequest) -> Ready:
+        call = _there(self.calls.preflight)
+        asked = ask(at, call, self._values(at) | subject_values(request.subject), writing=False)
+        _success(settled(call, asked))
+        row = None if call.own is None else own_row(call.own, asked, at.actor.value)
+        return Ready(acting=needed_text(call.take["acting"], asked, row))
+
+    def probe(self, at: Endpoint[Any], request: ProbeRequest) -> Probed:
+        call = _there(self.calls.probe)
+        values = self._values(at, acting=False) | target_values(request.target) | {"value": request.value}
+        try:
+            asked = ask(at, call, values, writing=False)
+            opinion = opinion_of(call, asked)
+            if opinion is not None:
+                return opinion
+            row = asked.body if call.own is None else own_row(call.own, asked, request.value)
+            scopes = take_words(call.take.get("scopes"), row)
+            named = call.take.get("principal")
+            return Alive(
+                # Without a name it was perhaps somebody else who was let in, or nobody.
+                principal=None if named is None else needed_text(named, asked, row),
+                handle=optional_take(call.take, "handle", asked, row),
+                scopes=None if scopes is None else frozenset(scopes),
+                expires_at=take_time(call.take.get("expires_at"), row),
+            )
+        except LoginRefused as refused:
+            return refused.opinion
+        except PluginError as error:
+            return Inconclusive(reason=error.reason, retry_after=error.retry_after)
+
+    def check(self, at: Endpoint[Any], request: CheckRequest) -> Probed:
+        call = _there(self.calls.check)
+        values = self._values(at) | subject_values(request.into) | _of(request.of)
+        try:
+            asked = ask(at, call, values, writing=False)
+            opinion = opinion_of(call, asked)
+            if opinion is not None:
+                return opinion
+            named = call.take.get("principal")
+            return Alive(principal=None if named is None else take_text(named, asked))
+        except PluginError as error:
+            return Inconclusive(reason=error.reason, retry_after=error.retry_after)
+
+    def read(self, at: Endpoint[Any], request: ReadRequest) -> Shown:
+        call = _there(self.calls.read)
+        asked = ask(at, call, self._values(at) | target_values(request.target), writing=False)
+        _success(settled(call, asked))
+        return Shown(value=take_secret(call.take["value"], asked))
+
+    def list(self, at: Endpoint[Any], request: ListRequest) -> Page:
+        listing = self._listing()
+        page = one_page(at, listing, self._values(at) | subject_values(request.subject), request.cursor)
+        return Page(items=_of_subject(page.items, request.subject), next=page.next)
+
+    # ---- writing ----
+
+    def install(self, at: Endpoint[Any], request: InstallRequest) -> Installed:
+        call = _there(self.calls.install)
+        values: dict[str, Value] = {
+            "value": request.value,
+            "label": request.label,
+            "scopes": tuple(request.scopes),
+            "fields": request.fields,
+        }
+        values |= self._values(at) | subject_values(request.into) | _of(request.of)
+        values |= expiry_values(request.expires_at, at.now())
+        asked = ask(at, call, values, writing=True)
+        _success(settled(call, asked))
+        if "handle" in call.take:
+            return Installed(handle=needed_text(call.take["handle"], asked))
+        return Installed(handle=request.label if self.calls.handle_is_label else None)
+
+    def issue(self, at: Endpoint[Any], request: IssueRequest) -> Issued:
+        call = _there(self.calls.issue)
+        values: dict[str, Value] = {"label": request.label, "scopes": tuple(request.scopes)}
+        values |= self._values(at) | subject_values(request.subject)
+        values |= expiry_values(request.expires_at, at.now())
+        if self.calls.reserve is not None:
+            values["handle"] = self._reserved(at, self.calls.reserve, values, request)
+        asked = ask(at, call, values, writing=True)
+        _success(settled(call, asked))
+        value = take_secret(call.take["value"], asked)
+        handle = optional_take(call.take, "handle", asked)
+        if "handle" in call.take and handle is None:
+            raise asked.missing()
+        if handle is None and self.calls.reserve is not None:
+            handle = str(values["handle"])
+        if handle is None and self.calls.list is not None and "label" in self.calls.list.each:
+            handle = self._labelled(at, values, request)
+        return Issued(
+            value=value,
+            handle=handle,
+            principal=optional_take(call.take, "principal", asked),
+            expires_at=take_time(call.take.get("expires_at"), asked.body),
+        )
+
+    def _reserved(self, at: Endpoint[Any], reserve: Call, values: dict[str, Value], request: IssueRequest) -> str:
+        """The handle of the labelled record: the one that an earlier attempt left, or a new one."""
+        rows = self._rows_labelled(at, values, request)
+        if len(rows) > 1:
+            raise Refused("label_taken", unsent=True)
+        if rows:
+            return rows[0].handle
+        asked = ask(at, reserve, values, writing=True)
+        _success(settled(reserve, asked))
+        handle = optional_take(reserve.take, "handle", asked)
+        return handle if handle is not None else self._labelled(at, values, request)
+
+    def _labelled(self, at: Endpoint[Any], values: dict[str, Value], request: IssueRequest) -> str:
+        try:
+            rows = self._rows_labelled(at, values, request)
+        except PluginError as error:
+            # The value exists and cannot be named: that is not a failure that may be repeated.
+            raise OutcomeUnknown(error.reason, status=error.status) from None
+        if len(rows) != 1:
+            raise OutcomeUnknown("incomplete_answer")
+        return rows[0].handle
+
+    def _rows_labelled(self, at: Endpoint[Any], values: dict[str, Value], request: IssueRequest) -> tuple[Found, ...]:
+        rows = every_row(at, self._listing(), values)
+        return tuple(row for row in _of_subject(rows, request.subject) if row.label == request.label)
+
+    def revoke(self, at: Endpoint[Any], request: RevokeRequest) -> Revoked:
+        call = _there(self.calls.revoke)
+        values = self._values(at) | target_values(request.target) | _of(request.target)
+        if request.value is not None:
+            values["value"] = request.value
+        if self.calls.revoke_rows is not None:
+            count = self._row_by_row(at, call, self.calls.revoke_rows, values, request.target)
+            return Revoked(already=count == 0)
+        asked = ask(at, call, values, writing=True)
+        match settled(call, asked):
+            case "gone":
+                return Revoked(already=True)
+            case "maybe_gone":
+                # One text for "gone" and "forbidden": only the whole list can tell.
+                if self._is_listed(at, request.target):
+                    raise Refused("refused", status=str(asked.response.status))
+                return Revoked(already=True)
+        return Revoked()
+
+    def sweep(self, at: Endpoint[Any], request: SweepRequest) -> Swept:
+        call = _there(self.calls.sweep)
+        values = self._values(at) | target_values(request.target) | _of(request.target)
+        if self.calls.sweep_rows is not None:
+            return Swept(count=self._row_by_row(at, call, self.calls.sweep_rows, values, request.target))
+        asked = ask(at, call, values, writing=True)
+        if settled(call, asked) == "maybe_gone":
+            raise Refused("refused", status=str(asked.response.status))
+        return Swept()
+
+    def _row_by_row(
+        self, at: Endpoint[Any], call: Call, listing: Listing, values: dict[str, Value], target: Generation
+    ) -> int:
+        """Sends the call once for each row of the target's subject; how many there were."""
+        rows = _of_subject(every_row(at, listing, values), target.subject)
+        for row in rows:
+            own: dict[str, Value] = {"handle": row.handle, "label": row.label}
+            asked = ask(at, call, values | own, writing=True)
+            if settled(call, asked) == "maybe_gone":
+                raise Refused("refused", status=str(asked.response.status))
+        return len(rows)
+
+    def _is_listed(self, at: Endpoint[Any], target: Generation) -> bool:
+        rows = every_row(at, self._listing(), self._values(at) | subject_values(target.subject))
+        return any(row.handle == target.handle for row in rows)
+
+    def _listing(self) -> Listing:
+        return _there(self.calls.list)
+
+
+def _there(slot: T | None) -> T:
+    if slot is None:
+        raise AssertionError("a slot that is not declared was called")
+    return slot
+
+
+def _of(generation: Generation) -> dict[str, Value]:
+    return {"of.principal": generation.subject.principal, "of.handle": generation.handle}
+
+
+def _success(ending: Ending) -> None:
+    if ending != "ok":
+        raise Refused("not_found")
+
+
+def _of_subject(rows: tuple[Found, ...], subject: Subject | None) -> tuple[Found, ...]:
+    """The rows of this subject, and those that do not say whose they are (the request asked for the subject's)."""
+    if subject is None:
+        return rows
+    return tuple(row for row in rows if row.principal is None or row.principal == subject.principal)

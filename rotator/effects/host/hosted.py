@@ -1,0 +1,236 @@
+"""Runs one ability of a plugin and lets through a checked response or exactly one of the API's errors.
+
+`HostedPlatform` is what `perform` knows as a Platform; the daemon makes one per endpoint and kind. Here only are: who
+acts, the deadline, paging to the end, the echo check, the translation of whatever a plugin raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from rotator.effects.platforms import Call
+from rotator.effects.transport import Transport
+from rotator.plugin_api import (
+    RESERVED,
+    Actor,
+    Alive,
+    CheckRequest,
+    Failed,
+    Found,
+    Generation,
+    Inconclusive,
+    Installed,
+    InstallRequest,
+    Issued,
+    IssueRequest,
+    Kind,
+    ListRequest,
+    Misconfigured,
+    OutcomeUnknown,
+    Page,
+    PluginError,
+    PreflightRequest,
+    Probed,
+    ProbeRequest,
+    ReadRequest,
+    Ready,
+    Refused,
+    Rejected,
+    Revoked,
+    RevokeRequest,
+    Secret,
+    Shown,
+    Subject,
+    SweepRequest,
+    Swept,
+)
+
+from .echo import Oversized, repeats, secrets_in
+from .endpoint import WRITING, At, Clock, Connection, Logins, make_config
+
+MOST_PAGES: Final = 1000
+MOST_ROWS: Final = 100_000
+_SLUG: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{0,40}")
+_ERRORS: Final = (Refused, Failed, OutcomeUnknown, Misconfigured)
+R = TypeVar("R")
+
+
+class Gateway:
+    """What all platforms of a daemon share: the clock, the version in the User-Agent, the actors' short logins."""
+
+    def __init__(self, clock: Clock, version: str) -> None:
+        self.clock = clock
+        self.version = version
+        self.logins = Logins(clock)
+
+    def platform(self, connection: Connection, kind: str, admin: Callable[[], Secret] | None = None) -> HostedPlatform:
+        """One kind at one endpoint. `admin` fetches the acting value when a call needs it (the store may rotate it);
+        what it raises must be a PluginError. Raises ConfigFault, Misconfigured("unknown_kind"), Misconfigured("tls")
+        for a CA file that cannot be used."""
+        found = next((one for one in connection.plugin.kinds if one.name == kind), None)
+        if found is None:
+            raise Misconfigured("unknown_kind")
+        config = make_config(connection.plugin, connection.config)
+        transport = self._transport(connection.ca, connection.insecure)
+        return HostedPlatform(self, connection, found, config, transport, admin)
+
+    def _transport(self, ca: Path | None, insecure: bool) -> Transport:
+        try:
+            return Transport(self.clock, ca=ca, insecure=insecure)
+        except OSError:  # ssl.SSLError is one: no such file, or nothing in it
+            raise Misconfigured("tls", unsent=True) from None
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPlatform:
+    """One kind at one endpoint, behind the host's guarantees. Thread-safe: each call has an endpoint of its own."""
+
+    gateway: Gateway
+    connection: Connection
+    kind: Kind[Any]
+    config: Any
+    transport: Transport
+    admin_value: Callable[[], Secret] | None = None
+
+    @property
+    def admin(self) -> str:
+        return self.connection.admin
+
+    def preflight(self, call: Call, request: PreflightRequest) -> Ready:
+        return self._run("preflight", self.kind.preflight, call, request, Ready)
+
+    def probe(self, call: Call, request: ProbeRequest) -> Probed:
+        return self._tried("probe", self.kind.probe, call, request)
+
+    def check(self, call: Call, request: CheckRequest) -> Probed:
+        return self._tried("check", self.kind.check, call, request)
+
+    def witness(self, call: Call) -> Alive | Inconclusive:
+        """The endpoint's own admin credential, tried by the same ability."""
+        if self.admin_value is None or self.kind.probe is None:
+            return Inconclusive(reason="no_witness")
+        try:
+            value = self.admin_value()
+        except PluginError as error:
+            return Inconclusive(reason=error.reason)
+        target = Generation(subject=Subject(principal=self.admin))
+        found = self.probe(call, ProbeRequest(target=target, value=value))
+        return Inconclusive(reason=found.reason) if isinstance(found, Rejected) else found
+
+    def install(self, call: Call, request: InstallRequest) -> Installed:
+        return self._run("install", self.kind.install, call, request, Installed)
+
+    def issue(self, call: Call, request: IssueRequest) -> Issued:
+        return self._run("issue", self.kind.issue, call, request, Issued)
+
+    def read(self, call: Call, request: ReadRequest) -> Shown:
+        return self._run("read", self.kind.read, call, request, Shown)
+
+    def revoke(self, call: Call, request: RevokeRequest) -> Revoked:
+        if request.value is not None and not self.kind.revoke_by_value:
+            raise Failed("plugin_bug", unsent=True)  # H2: no other revoke may see a value
+        return self._run("revoke", self.kind.revoke, call, request, Revoked)
+
+    def sweep(self, call: Call, request: SweepRequest) -> Swept:
+        return self._run("sweep", self.kind.sweep, call, request, Swept)
+
+    def listing(self, call: Call, subject: Subject | None) -> tuple[Found, ...]:
+        """Every row. A page that fails, a cursor that comes back or a bound that is met fails the listing: what is not
+        in a part of a list is not absent."""
+        until = self.gateway.clock.monotonic() + call.seconds
+        rows: list[Found] = []
+        seen: set[str] = set()
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            left = Call(call.run, until - self.gateway.clock.monotonic())
+            page = self._run("list", self.kind.list, left, ListRequest(subject=subject, cursor=cursor), Page)
+            rows += page.items
+            if page.next is None:
+                return tuple(rows)
+            cursor = page.next
+            if cursor in seen or len(rows) > MOST_ROWS:
+                break
+            seen.add(cursor)
+        raise Failed("unrecognised_answer")
+
+    def _tried(self, ability: str, slot: Callable[[Any, Any], Any] | None, call: Call, request: Any) -> Probed:
+        try:
+            found: Probed = self._run(ability, slot, call, request, (Alive, Rejected, Inconclusive))
+        except PluginError as error:
+            return Inconclusive(reason=error.reason, retry_after=error.retry_after)
+        if isinstance(found, Rejected | Inconclusive) and not self._is_declared(found.reason):
+            return Inconclusive(reason="unexplained")
+        return found
+
+    def _run(
+        self,
+        ability: str,
+        slot: Callable[[Any, Any], R] | None,
+        call: Call,
+        request: Any,
+        expected: type[R] | tuple[type[Any], ...],
+    ) -> R:
+        if slot is None:
+            raise Misconfigured("no_such_ability", unsent=True)
+        at = self._at(ability, call)
+        held = [at.actor.value, *secrets_in(request)]
+        try:
+            with at.closing:
+                response = slot(at, request)
+        except _ERRORS as error:
+            raise self._passed(ability, error, [*held, *at.minted]) from None
+        except Exception:
+            raise _bug(ability, "plugin_bug") from None
+        if not isinstance(response, expected):
+            raise _bug(ability, "plugin_bug")
+        try:
+            echoed = repeats(response, [*held, *at.minted, *secrets_in(response)])
+        except Oversized:
+            raise _bug(ability, "too_large") from None
+        if echoed:
+            raise _bug(ability, "echo")
+        return response
+
+    def _at(self, ability: str, call: Call) -> At:
+        value = Secret("") if self.admin_value is None else self.admin_value()
+        actor = Actor(is_self=False, generation=Generation(subject=Subject(principal=self.admin)), value=value)
+        clock = self.gateway.clock
+        return At(
+            connection=self.connection,
+            config=self.config,
+            actor=actor,
+            transport=self.transport,
+            clock=clock,
+            logins=self.gateway.logins,
+            ability=ability,
+            agent_version=self.gateway.version,
+            run=call.run,
+            until=clock.monotonic() + call.seconds,
+        )
+
+    def _passed(self, ability: str, error: PluginError, held: list[Secret]) -> PluginError:
+        """The plugin's error made anew: nothing that hangs on the old one (cause, notes, context) comes along."""
+        status = error.status if isinstance(error.status, str) and _CODE.fullmatch(error.status) else ""
+        reason = error.reason if self._is_declared(error.reason) else "unexplained"
+        if repeats((reason, status), held):
+            return _bug(ability, "echo")
+        if reason == "acting_refused":
+            self.gateway.logins.drop(self.connection.name)
+        wait = error.retry_after if isinstance(error.retry_after, timedelta) else None
+        made = next(one for one in _ERRORS if isinstance(error, one))
+        return made(reason, status=status, retry_after=wait, unsent=error.unsent is True)
+
+    def _is_declared(self, reason: object) -> bool:
+        known = isinstance(reason, str) and _SLUG.fullmatch(reason) is not None
+        return known and (reason in RESERVED or reason in self.connection.plugin.reasons)
+
+
+def _bug(ability: str, reason: str) -> PluginError:
+    """A broken contract, by what it leaves open: a write may have been done."""
+    return (OutcomeUnknown if ability in WRITING else Failed)(reason)

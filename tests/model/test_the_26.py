@@ -1,0 +1,33 @@
+"""The 26 configurations at three faults: no invariant is broken, every run can end, none runs in a circle."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.model.__main__ import closing_line
+from tests.model.configurations import the_26
+from tests.model.explorer import Result, explore
+
+RESULTS: list[Result] = []
+CONFIGS = the_26()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=[config.name for config in CONFIGS])
+def test_no_invariant_breaks_at_three_faults(config):
+    began = time.perf_counter()
+    result = explore(config, 3)
+    RESULTS.append(result)
+    assert not result.violations, "\n".join([result.violations[0][0], *result.violations[0][1]])
+    assert result.states > 500, "a model that explores next to nothing proves nothing"
+    assert time.perf_counter() - began < 100
+
+
+def test_all_26_were_explored(capsys):
+    if len(RESULTS) != len(CONFIGS):
+        pytest.skip("only with the whole set")
+    with capsys.disabled():
+        print("\n" + closing_line(RESULTS, sum(result.seconds for result in RESULTS)))
+    endings = {ending for result in RESULTS for ending in result.endings}
+    assert endings == {"succeeded", "owed", "rolled_back", "contained", "abandoned"}
