@@ -160,7 +160,7 @@ def _fit(text: str) -> str:
 
 def _needed(variable: Variable, values: Values) -> Value:
     value = values.get(variable.name)
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         raise Misconfigured("missing_variable", unsent=True)
     return value
 

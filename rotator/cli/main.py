@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "version": ("topics:version", "The version of the command line and of the daemon."),
     "completion": ("topics:completion", "A completion script for bash, zsh or fish."),
 }
+_FRAMES: Final = 8
 SECTIONS: Final = (
     ("Look", ("status", "credentials", "explain", "plan", "verify", "debts", "certificate")),
     ("Act", ("adopt", "rotate", "emergency", "retire", "pause", "resume", "admin")),
@@ -102,12 +103,18 @@ def _enough() -> int:
 
 
 def _bug(error: Exception) -> Failure:
-    place = ""
+    """Types and places, innermost last; messages of exceptions are left out."""
+    frames: list[str] = []
     traceback = error.__traceback__
     while traceback is not None:
-        place = f"{traceback.tb_frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno}"
+        code = traceback.tb_frame
+        frames.append(f"{code.f_globals.get('__name__', '?')}:{traceback.tb_lineno}")
         traceback = traceback.tb_next
-    return Failure("ROT-BUG", f"a bug: {type(error).__name__} at {place}", exits.BUG)
+    cause = error.__cause__ or error.__context__
+    about = [("way", " > ".join(frames[-_FRAMES:]))]
+    about += [("from", type(cause).__name__)] if cause is not None else []
+    place = frames[-1] if frames else "?"
+    return Failure("ROT-BUG", f"a bug: {type(error).__name__} at {place}", exits.BUG, about=about)
 
 
 def _output_in(arguments: Sequence[str]) -> str:

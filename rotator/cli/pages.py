@@ -76,6 +76,8 @@ def explain_page(screen: Screen, answer: Mapping[str, Any]) -> None:
         rows.append(("paused", f"by {paused['by']}{until}: {paused['reason']}"))
     if _words(answer, "held"):
         rows.append(("held", _words(answer, "held")))
+    if answer.get("managed") and not answer.get("adopted") and not answer.get("open_run"):
+        rows.append(("do", f"rotator adopt {answer['id']}"))
     screen.facts(rows)
     for check in answer.get("checks") or ():
         screen.line(f"  {screen.sign('done' if check.get('ok') else 'held')} {clean(check.get('says'))}")

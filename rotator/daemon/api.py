@@ -20,6 +20,7 @@ import structlog
 
 from rotator.engine.ports import Clock
 from rotator.engine.requests import Caller, Json, RequestRefused, Requests
+from rotator.settings.problems import ConfigurationRefused
 
 from .api_bodies import Fields, bad, parse_body
 from .api_routes import EVENTS_ROUTE, LONGEST_WAIT, Ask, Found, find_route, query_fields
@@ -56,6 +57,19 @@ def error_document(refused: RequestRefused) -> dict[str, Any]:
             "docs": f"docs/runbook.md#{refused.code.lower()}",
         },
     }
+
+
+def _not_reloaded(refused: ConfigurationRefused) -> RequestRefused:
+    """A new configuration that is wrong: the first problem, and how many there are."""
+    errors = [one for one in refused.problems if not one.warning]
+    first = f"{errors[0].place}: {errors[0].message} [{errors[0].code}]" if errors else "it is refused"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return RequestRefused(
+        errors[0].code if errors else "CFG-REFUSED",
+        f"the old configuration stands whole; the new one: {first}{more}",
+        exit=3,
+        hint="rotator config validate PATH tells all of it",
+    )
 
 
 class ApiServer:
@@ -167,6 +181,8 @@ class _Handler(DeadlineHandler):
             return rendered({"schema_version": SCHEMA_VERSION, **document})
         except RequestRefused:
             raise
+        except ConfigurationRefused as refused:
+            raise _not_reloaded(refused) from None
         except Exception:  # the boundary: a bug is told by its report only
             report = new_id()
             _LOG.exception("daemon.api.internal", method=self.command, route=found.route, report=report)

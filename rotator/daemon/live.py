@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rotator.effects.hosting import (
+from rotator.effects.host import (
     BrokenPlugin,
     ConfigFault,
     Connection,

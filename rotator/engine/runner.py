@@ -138,7 +138,11 @@ class Runner:
             outcome=performed.outcome.kind.value,
             reason=performed.outcome.reason,
         )
-        return self._commit(p, [performed.outcome], after, performed.observed)
+        p = self._commit(p, [performed.outcome], after, performed.observed)
+        seen = performed.observed
+        if seen is not None and seen.gen is not None and seen.fingerprint:
+            self._ledger.fingerprint(p.run.credential, seen.gen, seen.fingerprint)
+        return p
 
     def _intended(self, p: Passage, step: Step, now: Millis) -> Intended:
         """All that the effect is sent with, fixed now (R17)."""

@@ -40,7 +40,8 @@ def from_text(kind: Any, text: str, fmt: int = FORMAT) -> Any:
         raise LedgerError("damaged") from None
 
 
-NO_FACTS: Final = to_text(Facts())
+BLANK: Final = Facts()
+NO_FACTS: Final = to_text(BLANK)
 
 
 class Texts:
@@ -76,7 +77,7 @@ class Reader:
         plain = row.facts == NO_FACTS and row.format <= FORMAT
         return CredentialRow(
             definition=self._definitions.read(row.id, row.definition, row.format),
-            facts=Facts() if plain else self._facts.read(row.id, row.facts, row.format),
+            facts=BLANK if plain else self._facts.read(row.id, row.facts, row.format),
             managed=bool(row.managed),
             adopted_at=row.adopted_at,
             last_success_at=row.last_success_at,

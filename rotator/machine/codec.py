@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from rotator.machine.frozen import FrozenMap
 
 FORMAT = 1
 
 T = TypeVar("T")
+_Reader: TypeAlias = Callable[[Any], Any]
 
 _NAME = "is"
 
@@ -27,7 +29,11 @@ class NotPlain(ValueError):
 
     def __init__(self, path: str, expected: str) -> None:
         super().__init__(f"{path}: expected {expected}")
-        self.path = path
+        self.path, self.expected = path, expected
+
+    def under(self, outer: str) -> NotPlain:
+        """The same, seen from further out."""
+        return NotPlain(outer + self.path, self.expected)
 
 
 def to_plain(value: Any) -> Any:
@@ -54,7 +60,10 @@ def to_plain(value: Any) -> Any:
 
 def from_plain(kind: type[T] | Any, plain: Any) -> T:
     """The inverse of `to_plain` for a value of type `kind` (a union such as Event too). Raises NotPlain."""
-    return typing.cast(T, _read(kind, plain, "$"))
+    try:
+        return typing.cast(T, _reader(typing.cast(Any, kind))(plain))
+    except NotPlain as error:
+        raise error.under("$") from None
 
 
 @cache
@@ -67,78 +76,140 @@ def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _read(kind: Any, plain: Any, path: str) -> Any:
-    kind = _without_newtype(kind)
-    origin = get_origin(kind)
+def _reader(kind: Any) -> _Reader:
+    """What reads a value of a type, made once: the types are not looked at again for every row."""
+    if hasattr(kind, "__supertype__"):
+        return _reader(kind.__supertype__)
+    origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return _read_union(get_args(kind), plain, path)
-    if origin in (tuple, frozenset, FrozenMap):
-        return _read_many(origin, get_args(kind), plain, path)
+        return _union(args)
+    if origin is FrozenMap:
+        return _map(*args)
+    if origin in (tuple, frozenset):
+        return _many(origin, args)
     if origin is Literal:
-        return _only(plain in get_args(kind), plain, path, " or ".join(map(str, get_args(kind))))
+        return _only(lambda plain: plain in args, " or ".join(map(str, args)))
     if kind is type(None):
-        return _only(plain is None, None, path, "null")
+        return _only(lambda plain: plain is None, "null")
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _read_enum(kind, plain, path)
+        return _enum(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _read_object(kind, plain, path)
-    return _only(type(plain) is kind, plain, path, getattr(kind, "__name__", str(kind)))
+        return _object(kind)
+    return _only(lambda plain: type(plain) is kind, getattr(kind, "__name__", str(kind)))
 
 
-def _without_newtype(kind: Any) -> Any:
+def _only(fits: Callable[[Any], bool], expected: str) -> _Reader:
+    def read(plain: Any) -> Any:
+        if not fits(plain):
+            raise NotPlain("", expected)
+        return plain
+
+    return read
+
+
+def _enum(kind: type[Enum]) -> _Reader:
+    def read(plain: Any) -> Any:
+        try:
+            return kind(plain)
+        except ValueError:
+            raise NotPlain("", kind.__name__) from None
+
+    return read
+
+
+def _union(members: tuple[Any, ...]) -> _Reader:
+    readers = [_reader(member) for member in members]
+    named = {_bare_name(member): reader for member, reader in zip(members, readers, strict=True)}
+    optional = type(None) in members
+    expected = " or ".join(getattr(member, "__name__", str(member)) for member in members)
+
+    def read(plain: Any) -> Any:
+        if plain is None and optional:
+            return None
+        name = plain.get(_NAME) if isinstance(plain, dict) else None
+        if name is not None:
+            if name not in named:
+                raise NotPlain("", expected)
+            return named[name](plain)
+        for reader in readers:
+            try:
+                return reader(plain)
+            except NotPlain:
+                continue
+        raise NotPlain("", expected)
+
+    return read
+
+
+def _bare_name(kind: Any) -> str:
     while hasattr(kind, "__supertype__"):
         kind = kind.__supertype__
-    return kind
+    return getattr(kind, "__name__", str(kind))
 
 
-def _only(fits: bool, value: Any, path: str, expected: str) -> Any:
-    if not fits:
-        raise NotPlain(path, expected)
-    return value
+def _map(key: Any, value: Any) -> _Reader:
+    key_reader, value_reader = _reader(key), _reader(value)
+
+    def read(plain: Any) -> Any:
+        pairs = []
+        for one in _list(plain, "a list"):
+            k, v = _list(one, "a pair", 2)
+            try:
+                pairs.append((key_reader(k), value_reader(v)))
+            except NotPlain as error:
+                raise error.under(f"[{k}]") from None
+        return FrozenMap(pairs)
+
+    return read
 
 
-def _read_enum(kind: type[Enum], plain: Any, path: str) -> Enum:
-    try:
-        return kind(plain)
-    except ValueError:
-        raise NotPlain(path, kind.__name__) from None
+def _many(origin: Any, args: tuple[Any, ...]) -> _Reader:
+    each = _reader(args[0]) if origin is frozenset or args[-1] is Ellipsis else None
+    readers = [] if each is not None else [_reader(arg) for arg in args]
+
+    def read(plain: Any) -> Any:
+        if each is None:
+            _list(plain, f"{len(readers)} items", len(readers))
+        else:
+            _list(plain, "a list")
+        items = []
+        for index, item in enumerate(plain):
+            try:
+                items.append((each or readers[index])(item))
+            except NotPlain as error:
+                raise error.under(f"[{index}]") from None
+        return origin(items)
+
+    return read
 
 
-def _read_union(members: tuple[Any, ...], plain: Any, path: str) -> Any:
-    name = plain.get(_NAME) if isinstance(plain, dict) else None
-    for member in members:
-        bare = _without_newtype(member)
-        if name is not None:
-            if getattr(bare, "__name__", None) == name:
-                return _read(bare, plain, path)
-            continue
+def _list(plain: Any, expected: str, length: int | None = None) -> list[Any]:
+    if not isinstance(plain, list) or length not in (None, len(plain)):
+        raise NotPlain("", expected)
+    return plain
+
+
+def _object(kind: type[Any]) -> _Reader:
+    readers: dict[str, _Reader] = {}
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, dict) or plain.get(_NAME, kind.__name__) != kind.__name__:
+            raise NotPlain("", kind.__name__)
+        if not readers:  # not before the first use: a type may name itself
+            readers.update({name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()})
+        values = {}
+        for name, item in plain.items():
+            if name == _NAME:
+                continue
+            if name not in readers:
+                raise NotPlain(f".{name}", f"a field of {kind.__name__}")
+            try:
+                values[name] = readers[name](item)
+            except NotPlain as error:
+                raise error.under(f".{name}") from None
         try:
-            return _read(bare, plain, path)
-        except NotPlain:
-            continue
-    raise NotPlain(path, " or ".join(getattr(m, "__name__", str(m)) for m in members))
+            return kind(**values)
+        except TypeError:
+            raise NotPlain("", f"every field of {kind.__name__}") from None
 
-
-def _read_many(origin: Any, args: tuple[Any, ...], plain: Any, path: str) -> Any:
-    _only(isinstance(plain, list), None, path, "a list")
-    if origin is FrozenMap:
-        return FrozenMap([(_read(args[0], k, path), _read(args[1], v, f"{path}[{k}]")) for k, v in plain])
-    if origin is frozenset or args[-1] is Ellipsis:
-        return origin(_read(args[0], item, f"{path}[{i}]") for i, item in enumerate(plain))
-    _only(len(plain) == len(args), None, path, f"{len(args)} items")
-    return tuple(_read(arg, item, f"{path}[{i}]") for i, (arg, item) in enumerate(zip(args, plain, strict=True)))
-
-
-def _read_object(kind: type[Any], plain: Any, path: str) -> Any:
-    _only(isinstance(plain, dict) and plain.get(_NAME, kind.__name__) == kind.__name__, None, path, kind.__name__)
-    hints = _hints(typing.cast(Any, kind))
-    extra = set(plain) - set(hints) - {_NAME}
-    _only(not extra, None, f"{path}.{min(extra, default='')}", f"a field of {kind.__name__}")
-    try:
-        return kind(**{name: _read(hints[name], plain[name], f"{path}.{name}") for name in plain if name != _NAME})
-    except TypeError:
-        raise NotPlain(path, f"every field of {kind.__name__}") from None
+    return read

@@ -149,11 +149,6 @@ def _bounds(asked: _Asked, installation: str) -> Iterator[Problem]:
         )
         key = "every" if policy.every is not None else "cron"
         yield asked.refuse_policy(f"{words}. Rotate earlier, so that they are less", key)
-    if traits.expiry_min_ms is not None and life < traits.expiry_min_ms:
-        least = format_duration(traits.expiry_min_ms)
-        words = f"a value cannot expire before {least} on this platform; interval, jitter and overlap are"
-        key = "every" if policy.every is not None else "cron"
-        yield asked.refuse_policy(f"{words} {format_duration(life)}. Rotate later", key)
 
 
 def _names(asked: _Asked) -> Iterator[Problem]:

@@ -86,23 +86,23 @@ class Bench:
 
     def adopt(self, names: list[str]) -> None:
         """Adopt in good order, without a trap."""
-        ran = self.estate.rotator("adopt", *names, "--wait", "--reason", "kills", "--yes")
+        ran = self.estate.rotator("adopt", *names, "--wait", "--reason", "kills")
         if ran.code != 0:
             raise SystemExit(f"adopt failed ({ran.code}): {ran.err}\n{ran.out}")
 
     def begin(self, name: str) -> None:
         """Begin the passage. The daemon may die under it."""
-        why = ("--reason", "kills", "--no-wait", "--yes")
+        why = ("--reason", "kills", "--no-wait")
         match self.passage:
             case "adopt":
                 self.estate.rotator("adopt", name, *why)
             case "rotate":
-                self.estate.rotator("rotate", name, *why)
+                self.estate.rotator("rotate", name, "--yes", *why)
             case "back":
-                self.estate.rotator("rotate", name, *why)
+                self.estate.rotator("rotate", name, "--yes", *why)
                 self.back(name)
             case "contain":
-                self.estate.rotator("emergency", name, "--mode", "contain", *why)
+                self.estate.rotator("emergency", name, "--mode", "contain", "--yes", *why)
             case "retire":
                 self.estate.rotator("retire", f"flow-{name}", "--apply", "--confirm", f"flow-{name}", *why)
 
@@ -115,7 +115,7 @@ class Bench:
             ran = self.estate.rotator("runs", "list", "--credential", name, "--open", "-o", "json")
             items = ran.json()["items"] if ran.code == 0 else []
             if items and "overlap" in items[0]["display"]:
-                self.estate.rotator("runs", "back", items[0]["id"], "--reason", "kills", "--yes")
+                self.estate.rotator("runs", "back", items[0]["id"], "--reason", "kills", "--no-wait")
                 return True
             return bool(ran.code == 0 and not items)
 

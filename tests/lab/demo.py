@@ -58,9 +58,8 @@ def with_servers(act: Callable[[Servers, Path], int]) -> int:
     """Start the three servers, act, end them."""
     with tempfile.TemporaryDirectory(prefix="demo-") as folder, ThreadPoolExecutor(2) as pool:
         starting = pool.submit(lambda: OpenBaoDev().start())
-        with Postgres() as database:
-            with Alerta(database) as alerta, starting.result() as bao:
-                return act(Servers(bao, database, alerta), Path(folder))
+        with Postgres() as database, Alerta(database) as alerta, starting.result() as bao:
+            return act(Servers(bao, database, alerta), Path(folder))
 
 
 def prepared(estate: Estate, shapes: list[Shape]) -> None:
@@ -83,7 +82,7 @@ def must(ran: Any, code: int = 0) -> Any:
 def tell(story: Story, estate: Estate, shapes: list[Shape], clients: dict[str, Client]) -> None:
     """The whole story, in order."""
     names = [shape.name for shape in shapes]
-    must(estate.rotator("adopt", *names, *WHY, "--yes", "--wait"))
+    must(estate.rotator("adopt", *names, *WHY, "--wait"))
     story.say(f"adopted {', '.join(names)}: bound and verified, nothing changed")
     for client in clients.values():
         client.start()
@@ -99,7 +98,7 @@ def tell(story: Story, estate: Estate, shapes: list[Shape], clients: dict[str, C
     run_emergency(story, estate, "alerta-sync")
     go_back(story, estate, "orders")
     clients["legacy"].stop()
-    must(estate.rotator("retire", "flow-legacy", *WHY, "--apply", "--confirm", "flow-legacy", "--yes", "--wait"))
+    must(estate.rotator("retire", "flow-legacy", *WHY, "--apply", "--confirm", "flow-legacy", "--wait"))
     story.say("retired workflow flow-legacy: every value of it is proven dead, nothing is left in the store")
     for client in clients.values():
         client.stop()
@@ -138,7 +137,7 @@ def go_back(story: Story, estate: Estate, name: str) -> None:
         return "overlap" in run["display"] or run["ended"] is not None
 
     wait_until(overlapping, f"the overlap of {name}", 60, alive=lambda: estate.daemon.running)
-    must(estate.rotator("runs", "back", run["id"], *WHY, "--yes", "--no-wait"))
+    must(estate.rotator("runs", "back", run["id"], *WHY, "--no-wait"))
     ended = estate.settled(name)
     estate.rotator("pause", name, *WHY)
     story.say(f"went back on purpose on {name}: {ended['ending']}, the old value serves, the new one is proven dead")
@@ -175,7 +174,7 @@ def spoil(servers: Servers, folder: Path, story: Story, name: str) -> int:
     shape = AlertaKey("alerta-sync")
     try:
         prepared(estate, [shape])
-        must(estate.rotator("adopt", shape.name, *WHY, "--yes", "--wait"))
+        must(estate.rotator("adopt", shape.name, *WHY, "--wait"))
         sabotage(estate, shape, name)
         story.say(f"sabotage {name}: {SABOTAGES[name]}")
         ran = estate.rotator("rotate", shape.name, *WHY, "--yes", "--wait")

@@ -5,6 +5,7 @@ The clients try every value that they ever held, past every proxy; grade, contro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -55,11 +56,11 @@ def gather(estate: Estate, shapes: Sequence[Shape], clients: Mapping[str, Client
 
 def proofs_of(estate: Estate, run: str) -> list[dict[str, Any]]:
     """Each value that the run proved dead: generation, home, times, weakest grade, control, slug."""
-    lines = estate.rotator("runs", "show", run, "--events", "-o", "json").json()["events"]
+    lines = [json.loads(line) for line in estate.rotator("runs", "watch", run, "-o", "ndjson").out.splitlines()]
     by_value: dict[tuple[Any, Any], dict[str, Any]] = {}
     for row in lines:
-        seen = row["observed"]
-        if row["event"] != "outcome" or not seen or seen.get("grade") is None:
+        seen = row.get("observed")
+        if row.get("event") != "outcome" or not seen or seen.get("grade") is None:
             continue
         one = by_value.setdefault(
             (seen["gen"], seen["home"]),

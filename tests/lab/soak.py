@@ -70,7 +70,7 @@ class Lane:
         self.shape.prepare(self.estate)
         self.estate.start()
         try:
-            ran = self.estate.rotator("adopt", self.shape.name, "--wait", "--yes", "--reason", "soak")
+            ran = self.estate.rotator("adopt", self.shape.name, "--wait", "--reason", "soak")
             if ran.code != 0:
                 raise LabError(f"adopt of {self.shape.name}: {ran.code}\n{ran.err}")
             for _ in range(rotations):

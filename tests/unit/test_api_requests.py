@@ -16,6 +16,7 @@ from rotator.daemon.api import LARGEST_BODY, ApiServer
 from rotator.daemon.api_routes import ROUTES
 from rotator.daemon.clock import SystemClock
 from rotator.engine.requests import RequestRefused, Selection
+from rotator.settings.problems import ConfigurationRefused, Problem
 from tests.unit.http_on_socket import call, parse, raw
 from tests.unit.requests_double import CAMPAIGN, RUN, RecordingRequests
 
@@ -359,3 +360,13 @@ def test_any_text_of_a_platform_can_be_sent(api: Api) -> None:
     text = "half \udce9 \x00 \u2028 é"
     api.requests.answers["status"] = {"version": text}
     assert api("GET", "/v1/status")[1]["version"] == text
+
+
+def test_a_configuration_that_is_refused_is_told_with_its_place(api: Api) -> None:
+    problem = Problem("CFG-MISSING", "`owner` is missing", "credentials.a", "r.yaml", 7, 3)
+    warned = Problem("CFG-EXPIRY-NEAR", "expires soon", "credentials.b", "r.yaml", 1, 1, warning=True)
+    api.requests.answers["reload"] = ConfigurationRefused([problem, warned])
+    status, answer = api("POST", "/v1/reload", {})
+    assert (status, answer["error"]["code"], answer["error"]["exit"]) == (422, "CFG-MISSING", 3)
+    assert "r.yaml:7:3: `owner` is missing" in answer["error"]["message"]
+    assert "the old configuration stands" in answer["error"]["message"]

@@ -256,3 +256,12 @@ def test_escape_sequences_of_a_platform_do_not_reach_the_terminal(cli: Cli) -> N
     done = cli.typed(["debts"])
     assert "\033[2J" not in done.out
     assert "a?[2J?b@db" in done.out
+
+
+def test_what_is_not_adopted_says_so_and_how(cli: Cli) -> None:
+    cli.requests.answers["verify"] = {"items": [{"credential": "orders", "ok": False, "homes": []}]}
+    done = cli("verify", "orders")
+    assert done.code == 10
+    assert "rotator adopt orders" in done.out
+    cli.requests.answers["explain"] = {**cli.requests.explain("orders"), "adopted": None}
+    assert "rotator adopt orders" in cli("explain", "orders").out

@@ -275,9 +275,25 @@ def test_spans(text: str, seconds: float | None) -> None:
     assert seconds_of(text) == seconds
 
 
-def test_serve_hands_over_to_the_daemon(tmp_path: Path) -> None:
+def test_serve_refuses_a_configuration_before_anything_starts(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("apiVersion: rotator/v1\n")
     done = alone("serve", "--config", str(path))
     assert done.code == 3
+    assert "CFG-MISSING" in done.err
     assert alone("serve", "--config", str(tmp_path / "none")).code == 2
+
+
+def test_a_bug_here_shows_types_and_places_only() -> None:
+    program = (
+        "from rotator.cli import main\n"
+        "from rotator.cli.commands import topics\n"
+        "def broken(*_): raise ValueError('canary-in-a-message')\n"
+        "topics._text = broken\n"
+        "raise SystemExit(main.run(['help', 'formatting']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "a bug: ValueError at" in done.stderr
+    assert "rotator.cli.commands.topics:" in done.stderr
+    assert "canary" not in done.stderr

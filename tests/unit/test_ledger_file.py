@@ -322,7 +322,8 @@ def test_a_group_breaks_without_harm_to_those_that_fit(ledger: SqliteLedger) -> 
 
     works: dict[str, Callable[[Connection], object]] = {"killer": killer}
     for name in ("a", "b"):
-        works[name] = lambda c, name=name: c.exec_driver_sql("INSERT INTO documents VALUES (?, 'x')", (name,))
+        insert = "INSERT INTO documents VALUES (?, 'x')"
+        works[name] = partial(Connection.exec_driver_sql, statement=insert, parameters=(name,))
     threads = [threading.Thread(target=do, args=(name, works[name])) for name in ("a", "killer", "b")]
     with held(ledger, 3):
         for thread in threads:

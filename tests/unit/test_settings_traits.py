@@ -64,7 +64,6 @@ EXPECTED = [
     ("key", replace(KEY, label_max=16), "kind: key", "ours need 21", "at most 4 would fit"),
     ("key", replace(KEY, old_lives_ms=HOUR), "overlap: 24h", "ends the old value 1h after the write", "`overlap: 1h`"),
     ("key", replace(KEY, expiry_max_ms=20 * DAY), "every: 30d", "lives at most 20d", "Rotate earlier"),
-    ("key", replace(KEY, expiry_min_ms=90 * DAY), "every: 30d", "cannot expire before 90d", "Rotate later"),
     ("key", replace(KEY, revokes="all"), "kind: key", "ends every value of the principal", "principals: [a, b]"),
     ("key", replace(KEY, unsupported="read only"), "kind: key", "only be listed, not rotated: read only", ""),
     ("key", replace(KEY, role="consumer"), "kind: key", "does not accept or refuse", "consumers"),

@@ -116,6 +116,8 @@ def verify(session: Session, selection: dict[str, Any]) -> int:
     def paint(screen: Screen) -> None:
         for one in answer["items"]:
             sign, says = ("done", "works") if one["ok"] else ("refused", "NOT WORKING")
+            if not one["homes"]:
+                sign, says = "unknown", f"nothing to try: adopt it first (rotator adopt {one['credential']})"
             screen.line(f"{screen.sign(sign)} {one['credential']}: {says}")
             screen.facts([(home["home"], _seen(home)) for home in one["homes"]], indent="    ")
 

@@ -8,7 +8,7 @@ against mistakes and against hostile platforms, not against hostile plugins.
 from .declare import Objection, objections
 from .discovery import BrokenPlugin, Loaded, discover
 from .endpoint import ConfigFault, Connection, make_config
-from .hosted import Gateway, HostedPlatform
+from .gateway import Gateway, HostedPlatform
 from .shape import to_core_traits, to_kind_traits
 from .trial import Finding, try_endpoint
 

@@ -73,9 +73,9 @@ def _load_pack(name: str, pack: str, module: Any) -> Loaded:
         raise BrokenPlugin(f"plugin `{name}` needs a pack: the name of a shipped one, or a path")
     try:
         plugin = module.load_pack(pack)
-        path = Path(module.find_pack(pack))
+        path = Path(module.pack_path(pack))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, AttributeError) as error:
         raise BrokenPlugin(f"pack `{pack}` cannot be used:\n{error}") from error
     return _checked(name, pack, plugin, digest)
 

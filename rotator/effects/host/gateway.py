@@ -1,7 +1,7 @@
 """Runs one ability of a plugin and lets through a checked response or exactly one of the API's errors.
 
-`HostedPlatform` is what `perform` knows as a Platform; the daemon's bootstrap makes one per endpoint and kind. Here only
-are: who acts, the deadline, paging to the end, the echo check, the translation of whatever a plugin raises.
+`HostedPlatform` is what `perform` knows as a Platform; the daemon makes one per endpoint and kind. Here only are: who
+acts, the deadline, paging to the end, the echo check, the translation of whatever a plugin raises.
 """
 
 from __future__ import annotations
@@ -77,9 +77,8 @@ class Gateway:
         if found is None:
             raise Misconfigured("unknown_kind")
         config = make_config(connection.plugin, connection.config)
-        return HostedPlatform(
-            self, connection, found, config, self._transport(connection.ca, connection.insecure), admin
-        )
+        transport = self._transport(connection.ca, connection.insecure)
+        return HostedPlatform(self, connection, found, config, transport, admin)
 
     def _transport(self, ca: Path | None, insecure: bool) -> Transport:
         try:

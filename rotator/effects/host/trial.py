@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rotator.effects.platforms import Call
 from rotator.plugin_api import RESERVED, PluginError, PreflightRequest, Subject
 
-from .hosted import HostedPlatform
+from .gateway import HostedPlatform
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,11 @@ def _plain(value: str) -> str:
 
 
 def _header(name: str, value: str | Secret) -> str:
-    text = value.reveal() if isinstance(value, Secret) else _plain(value)
-    if not _HEADER_NAME.fullmatch(name) or any(ord(sign) < 32 or ord(sign) == 127 for sign in text):
+    if isinstance(value, Secret):
+        return _header(name, value.reveal())
+    if not _HEADER_NAME.fullmatch(name) or any(ord(sign) < 32 or ord(sign) == 127 for sign in _plain(value)):
         raise Failed("unsendable", unsent=True)
-    return text
+    return value
 
 
 def _body(request: HttpRequest) -> tuple[bytes | None, str]:
