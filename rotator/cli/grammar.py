@@ -21,9 +21,9 @@ GLOBALS = "Global options"
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     """Write a global option into the session, where it was said: the root also takes it from the environment."""
     session = ctx.ensure_object(Session)
-    source = ctx.get_parameter_source(param.name or "")
-    said = source in {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
-    if said and param.name is not None:
+    # None of them has a default of its own, and no flag can be said to be false: what is empty was not said. (Where a
+    # value came from is not asked: releases of the library differ in whether that is known here yet.)
+    if value not in (None, False) and param.name is not None:
         setattr(session, param.name, value)
     return value
 

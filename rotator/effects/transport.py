@@ -94,7 +94,12 @@ class Transport:
         self._insecure = insecure
         self._max_body = max_body
         self._resolve = resolve
-        self._tls = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        # Not `create_default_context`: that one writes session keys to a file that the environment names.
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if ca is None:
+            self._tls.load_default_certs()
+        else:
+            self._tls.load_verify_locations(cafile=str(ca))
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._tls.sslsocket_class = DeadlineTLSSocket
 

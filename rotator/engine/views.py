@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rotator.machine.facts import Ending, Facts
+from rotator.machine.holds import FOREVER
 from rotator.machine.ids import Gen, Millis
 from rotator.machine.reading import current_known
 
@@ -26,8 +27,8 @@ EXIT_WAITING = 12
 
 
 def instant(at: Millis | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds, or None."""
-    if at is None:
+    """RFC 3339 in UTC with milliseconds; None for none, and for "until somebody acts"."""
+    if at is None or at >= FOREVER:
         return None
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -6,13 +6,15 @@ once are kept by their text, so a hundred thousand definitions are not parsed at
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Row
 
-from rotator.engine.inventory import Credential, CredentialId, Pause
+from rotator.engine.inventory import Credential, CredentialId, Pause, Policy
 from rotator.engine.ports import CredentialRow, Entry, LedgerError, Observed, RunId, RunRow
 from rotator.machine.codec import FORMAT, NotPlain, from_plain, to_plain
 from rotator.machine.events import Event
@@ -45,23 +47,28 @@ NO_FACTS: Final = to_text(BLANK)
 
 
 class Texts:
-    """What each name's text said when it was last read. Thread-safe; forgets the oldest beyond `limit`."""
+    """What each name's text said when it was last read, known again by a digest. Thread-safe; forgets the oldest beyond
+    `limit`. Equal parts (a policy that thousands have) are kept once."""
 
     def __init__(self, kind: type[Any], limit: int) -> None:
         self._kind, self._limit = kind, limit
-        self._known: dict[str, tuple[str, Any]] = {}
+        self._known: dict[str, tuple[bytes, Any]] = {}
+        self._policies: dict[Policy, Policy] = {}
         self._lock = threading.Lock()
 
     def read(self, name: str, text: str, fmt: int) -> Any:
         """The value of `text`; `name` is whose it is: only the last text of each is kept."""
+        mark = hashlib.blake2b(text.encode(), digest_size=16).digest()
         known = self._known.get(name)
-        if known is not None and known[0] == text and fmt <= FORMAT:
+        if known is not None and known[0] == mark and fmt <= FORMAT:
             return known[1]
         value = from_text(self._kind, text, fmt)
+        if isinstance(value, Credential):
+            value = replace(value, policy=self._policies.setdefault(value.policy, value.policy))
         with self._lock:
             if len(self._known) >= self._limit and name not in self._known:
                 self._known.pop(next(iter(self._known)))
-            self._known[name] = (text, value)
+            self._known[name] = (mark, value)
         return value
 
 

@@ -138,6 +138,9 @@ def close_intent(plan: Plan, facts: Facts, done: bool) -> Facts:
     facts = facts.but(intent=None, undo=None)
     if done or intent.quiet_until <= intent.at:
         return facts
+    if intent.step.kind is StepKind.ISSUE and intent.step.gen is not None:
+        # An issue is staged in the same step: its stage stays closed with its home.
+        facts = close_place(plan, facts, Step(StepKind.CHECK_STAGE, intent.step.gen), intent.quiet_until)
     return close_place(plan, facts, intent.step, intent.quiet_until)
 
 

@@ -128,7 +128,7 @@ def _union(members: tuple[Any, ...]) -> _Reader:
             return None
         name = plain.get(_NAME) if isinstance(plain, dict) else None
         if name is not None:
-            if name not in named:
+            if not isinstance(name, str) or name not in named:
                 raise NotPlain("", expected)
             return named[name](plain)
         for reader in readers:

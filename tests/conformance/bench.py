@@ -1,6 +1,7 @@
 """What every conformance check needs: a plugin's kind behind the real host, a fault proxy before the real server.
 
-A platform's tests make a `Bench` and call `checks`. The truth about the server comes from the lab, never from the plugin.
+A platform's tests make a `Bench` and call `checks`. The truth about the server comes from the lab, never from the
+plugin.
 """
 
 from __future__ import annotations
@@ -106,9 +107,7 @@ class Bench:
         self.install(credential)
         return credential
 
-    def probe(
-        self, credential: Credential, platform: HostedPlatform | None = None, seconds: float = SECONDS
-    ) -> Probed:
+    def probe(self, credential: Credential, platform: HostedPlatform | None = None, seconds: float = SECONDS) -> Probed:
         request = ProbeRequest(target=credential.target, value=Secret(credential.value))
         return (platform or self.platform()).probe(self.call(seconds), request)
 

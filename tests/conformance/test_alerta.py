@@ -45,7 +45,7 @@ def bench(alerta: Alerta, start_proxy: Callable[..., Proxy]) -> Bench:
         probe_path=r"^/keys\?",
         refusal="key_refused",
         accepts=alerta.accepts,
-        stored=lambda: [row["id"] for row in alerta.keys()],
+        stored=lambda: [row["id"] for row in alerta.keys()],  # noqa: SIM118 - keys of the server
     )
 
 
@@ -158,7 +158,8 @@ def test_preflight_says_who_acts(bench: Bench) -> None:
 def test_the_label_is_the_handle_and_the_key_is_ours(bench: Bench, alerta: Alerta) -> None:
     credential = bench.fresh()
     assert bench.install(credential).handle == credential.target.label
-    (row,) = [row for row in alerta.keys() if row["id"] == credential.target.label]
+    rows = alerta.keys()
+    (row,) = [row for row in rows if row["id"] == credential.target.label]
     assert (row["key"], row["user"], row["text"]) == (credential.value, SERVICE.principal, credential.target.label)
     year = datetime.now(UTC) + timedelta(days=364)
     assert row["expireTime"] > year.isoformat()

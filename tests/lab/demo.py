@@ -98,6 +98,7 @@ def tell(story: Story, estate: Estate, shapes: list[Shape], clients: dict[str, C
     run_emergency(story, estate, "alerta-sync")
     go_back(story, estate, "orders")
     clients["legacy"].stop()
+    estate.rotator("resume", "legacy", *WHY)
     must(estate.rotator("retire", "flow-legacy", *WHY, "--apply", "--confirm", "flow-legacy", "--wait"))
     story.say("retired workflow flow-legacy: every value of it is proven dead, nothing is left in the store")
     for client in clients.values():
@@ -156,6 +157,9 @@ def demo(servers: Servers, folder: Path, story: Story, as_json: bool) -> int:
         prepared(estate, shapes)
         tell(story, estate, shapes, clients)
         evidence: list[Evidence] = gather(estate, shapes, clients)
+    except LabError:
+        story.show(estate.complaints())
+        raise
     finally:
         estate.close()
     broken = promises(evidence, clients)

@@ -238,6 +238,11 @@ class Estate:
         wait_until(over, f"the run of {credential}", timeout_s, alive=lambda: self.daemon.running)
         return found
 
+    def complaints(self) -> str:
+        """What the daemon's log says at level warning and above; the last lines of it."""
+        lines = (self.folder / "daemon.log").read_text().splitlines()
+        return "\n".join([line for line in lines if '"error"' in line or '"warning"' in line][-20:])
+
     def clear_faults(self) -> None:
         """Remove every rule of every proxy."""
         for proxy in (self.bao, self.web, self.database):

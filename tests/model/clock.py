@@ -1,5 +1,5 @@
-"""Time in the model: `now` is always 0, and a tick moves every instant of the facts one back. Instants so long past that
-no clock can tell them apart are kept equal, so that there are finitely many states.
+"""Time in the model: `now` is always 0, and a tick moves every instant of the facts one back. Instants so long past
+that no clock can tell them apart are kept equal, so that there are finitely many states.
 
 A tick is possible wherever no call is in progress: it stands for any hold, for ever.
 """
@@ -25,14 +25,6 @@ class Tick(NamedTuple):
     facts: Facts
     world: World
     cost: int = 0
-
-
-def horizon(plan: Plan) -> int:
-    """Longer than any clock of the plan."""
-    c = plan.clocks
-    grace = max(one.grace for one in plan.authorities)
-    longest = max(c.settle, c.overlap, c.over, c.derived_life, c.patience_span, c.kill_patience_span, c.fresh, grace)
-    return 2 * longest + c.deadline + c.landing + c.backoff_max + 2
 
 
 def ticks(config: Configuration, facts: Facts, world: World, decision: Decision) -> Iterator[Tick]:
@@ -83,48 +75,45 @@ def _aged(world: World) -> World:
 
 
 def _older(plan: Plan, facts: Facts) -> Facts:
-    floor = -horizon(plan)
+    """One tick later. Each instant goes back as far as the clock that reads it can tell, and no further."""
+    c = plan.clocks
+    quiet = max(c.settle, c.derived_life, max(one.grace for one in plan.authorities))
 
-    def back(at: int | None) -> int | None:
-        return None if at is None else max(at - 1, floor)
+    def back(at: int | None, most: int) -> int | None:
+        return None if at is None else max(at - 1, -most)
 
     def row(one: Placement) -> Placement:
         return replace(
             one,
-            acked_at=back(one.acked_at),
-            alive_at=back(one.alive_at),
-            gone_at=back(one.gone_at),
-            grace_until=back(one.grace_until),
-            first=back(one.first),
-            last=back(one.last),
-            absent_at=back(one.absent_at),
+            acked_at=back(one.acked_at, c.settle),
+            alive_at=back(one.alive_at, c.fresh + 1),
+            gone_at=back(one.gone_at, quiet),
+            grace_until=back(one.grace_until, 0),
+            first=back(one.first, c.over),
+            last=back(one.last, c.over),
+            absent_at=back(one.absent_at, c.settle),
         )
 
     def tried(one: Attempts) -> Attempts:
-        first, last, again = (max(at - 1, floor) for at in (one.first, one.last, one.not_before))
-        return replace(one, first=first, last=last, not_before=again)
+        span = max(c.patience_span, c.kill_patience_span)
+        return replace(one, first=max(one.first - 1, -span), last=0, not_before=max(one.not_before - 1, 0))
 
-    rows = FrozenMap({key: row(one) for key, one in facts.placements.items()})
-    intent, undo, run = facts.intent, facts.undo, facts.run
+    rows = {key: row(one) for key, one in facts.placements.items()}
+    intent, undo = facts.intent, facts.undo
     if intent is not None:
-        intent = replace(
-            intent,
-            at=max(intent.at - 1, floor),
-            deadline=max(intent.deadline - 1, floor),
-            quiet_until=max(intent.quiet_until - 1, floor),
-        )
+        writing = intent.quiet_until > intent.at
+        intent = replace(intent, at=-1, deadline=0, quiet_until=max(intent.quiet_until - 1, 0) if writing else -1)
     if undo is not None:
-        undo = replace(undo, placements=FrozenMap({key: row(one) for key, one in undo.placements.items()}))
-    closed = {place: max(at - 1, floor) for place, at in facts.closed_until.items()}
+        before = {key: row(one) for key, one in undo.placements.items()}
+        undo = replace(undo, placements=FrozenMap(before))
+    closed = {place: at - 1 for place, at in facts.closed_until.items() if at - 1 > -c.settle}
     return facts.but(
-        placements=rows,
-        left_at=FrozenMap({gen: max(at - 1, floor) for gen, at in facts.left_at.items()}),
+        placements=FrozenMap(rows),
+        left_at=FrozenMap({gen: max(at - 1, -c.overlap) for gen, at in facts.left_at.items()}),
         closed_until=FrozenMap(closed),
         attempts=FrozenMap({effort: tried(one) for effort, one in facts.attempts.items()}),
         intent=intent,
         undo=undo,
-        read_at=back(facts.read_at),
-        run=None if run is None else replace(run, opened_at=max(run.opened_at - 1, floor)),
     )
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.model.__main__ import closing_line
-from tests.model.configurations import the_26
+from tests.model.configurations import Configuration, the_26
 from tests.model.explorer import Result, explore
 
 RESULTS: list[Result] = []
@@ -15,7 +15,7 @@ CONFIGS = the_26()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=[config.name for config in CONFIGS])
-def test_no_invariant_breaks_at_three_faults(config):
+def test_no_invariant_breaks_at_three_faults(config: Configuration) -> None:
     began = time.perf_counter()
     result = explore(config, 3)
     RESULTS.append(result)
@@ -24,7 +24,7 @@ def test_no_invariant_breaks_at_three_faults(config):
     assert time.perf_counter() - began < 100
 
 
-def test_all_26_were_explored(capsys):
+def test_all_26_were_explored(capsys: pytest.CaptureFixture[str]) -> None:
     if len(RESULTS) != len(CONFIGS):
         pytest.skip("only with the whole set")
     with capsys.disabled():

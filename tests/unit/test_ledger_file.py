@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from rotator.engine.ports import Claim, LeaseLost, LedgerError, RunId
+from rotator.engine.ports import LedgerError
 from rotator.ledger import SqliteLedger, open_ledger
 from rotator.ledger.tables import SCHEMA
 from rotator.machine.codec import FORMAT
@@ -259,6 +259,20 @@ def test_an_io_error_is_said_and_passes(ledger: SqliteLedger, path: Path) -> Non
     assert (ledger.sequence(), len(ledger.journal(claim.run))) == (before + 1, before + 1)
 
 
+def test_a_first_opening_without_room_leaves_nothing_that_a_later_one_trips_over(path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(LedgerError) as error:
+            open_ledger(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.value.code in {"unavailable", "disk_full"}
+    ledger = open_ledger(path)
+    assert ledger.serials(1) == 1
+    ledger.close()
+
+
 def test_a_lock_held_too_long_is_said_and_passes(path: Path) -> None:
     ledger = open_ledger(path, busy=50)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -282,102 +296,6 @@ def test_a_short_lock_is_waited_for(path: Path) -> None:
         assert ledger.serials(1) == 1
         timer.join()
     ledger.close()
-
-
-@contextmanager
-def held(ledger: SqliteLedger, queued: int) -> Iterator[None]:
-    """Hold the writer in an item of its own until `queued` items of the block wait behind it."""
-    entered, gate = threading.Event(), threading.Event()
-
-    def item(_: Connection) -> None:
-        entered.set()
-        gate.wait(20)
-
-    holder = threading.Thread(target=ledger._writer.do, args=(item,))
-    holder.start()
-    assert entered.wait(10)
-    yield
-    for _ in range(1000):
-        if ledger._writer._queue.qsize() >= queued:
-            break
-        holder.join(0.01)
-    gate.set()
-    holder.join(20)
-
-
-def test_a_group_breaks_without_harm_to_those_that_fit(ledger: SqliteLedger) -> None:
-    """Neighbours of an item that breaks the whole transaction are done one by one."""
-    outcomes = dict[str, str]()
-
-    def killer(connection: Connection) -> None:
-        connection.exec_driver_sql("ROLLBACK")
-        connection.exec_driver_sql("SELECT * FROM nowhere")
-
-    def do(name: str, work: Callable[[Connection], object]) -> None:
-        try:
-            ledger._writer.do(work)
-            outcomes[name] = "done"
-        except LedgerError as error:
-            outcomes[name] = error.code
-
-    works: dict[str, Callable[[Connection], object]] = {"killer": killer}
-    for name in ("a", "b"):
-        insert = "INSERT INTO documents VALUES (?, 'x')"
-        works[name] = partial(Connection.exec_driver_sql, statement=insert, parameters=(name,))
-    threads = [threading.Thread(target=do, args=(name, works[name])) for name in ("a", "killer", "b")]
-    with held(ledger, 3):
-        for thread in threads:
-            thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert outcomes == {"a": "done", "killer": "unavailable", "b": "done"}
-    assert (ledger.document("a"), ledger.document("b"), ledger.figures().broken) == ("x", "x", 1)
-
-
-def test_a_failing_item_keeps_its_neighbours_and_groups_commit_together(ledger: SqliteLedger) -> None:
-    claim, facts = start(ledger)
-    outcomes: list[str] = []
-    before = ledger.figures()
-
-    def append(fence: int) -> None:
-        try:
-            ledger.append(Claim(claim.run, fence, claim.lease_until), [reading()], facts, T0)
-            outcomes.append("done")
-        except LeaseLost:
-            outcomes.append("lost")
-
-    threads = [threading.Thread(target=append, args=(1 + n % 2,)) for n in range(12)]
-    with held(ledger, 12):
-        for thread in threads:
-            thread.start()
-    for thread in threads:
-        thread.join(20)
-    after = ledger.figures()
-    assert sorted(outcomes) == ["done"] * 6 + ["lost"] * 6
-    assert len(ledger.journal(RunId("r1"))) == 7
-    assert (after.items - before.items, after.commits - before.commits, after.largest) == (13, 2, 12)
-
-
-def test_a_bug_in_an_item_is_told_to_its_caller_and_the_writer_goes_on(ledger: SqliteLedger) -> None:
-    with pytest.raises(ZeroDivisionError):
-        ledger._writer.do(lambda _: 1 // 0)
-    assert ledger.serials(1) == 1
-
-
-def test_what_is_queued_is_done_before_the_ledger_closes(ledger: SqliteLedger, path: Path) -> None:
-    works = [threading.Thread(target=ledger.keep_document, args=(f"d{n}", "x")) for n in range(4)]
-    closer = threading.Thread(target=ledger.close)
-    with held(ledger, 5):
-        for thread in works:
-            thread.start()
-        while ledger._writer._queue.qsize() < 4:
-            works[0].join(0.01)
-        closer.start()
-    for thread in (closer, *works):
-        thread.join(20)
-    again = open_ledger(path)
-    assert [again.document(f"d{n}") for n in range(4)] == ["x"] * 4
-    again.close()
 
 
 def test_one_daemon_holds_the_guard(ledger: SqliteLedger, path: Path) -> None:

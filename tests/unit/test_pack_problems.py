@@ -94,7 +94,7 @@ def test_nobody_logs_in_with_the_new_value_to_install_it(tmp_path: Path) -> None
     assert "unknown_variable" in {one.code for one in found}
 
 
-@pytest.mark.parametrize("pattern", ["^(a+)+$", "(a|b)*x", r"(a)\1", "(?=a)b", "(.*)*", "a{2,}{3,}"])
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "(ab|abab)*x", r"(a)\1", "(?=a)b", "(.*)*", "a{2,}{3,}"])
 def test_a_pattern_that_could_take_for_ever_is_refused(tmp_path: Path, pattern: str) -> None:
     found = changed(tmp_path, "\"^API key parameter '.*' is invalid$\"", f"'{pattern}'")
     assert {one.code for one in found} <= {"slow_pattern", "wrong_pattern", "bare_rejection"}

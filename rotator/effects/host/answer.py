@@ -7,6 +7,7 @@ hold it. What is missing raises by the ability: it may have been done (writing) 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,7 @@ from rotator.plugin_api.patterns import LONGEST_TEXT, compiled
 
 _LONGEST_WAIT: Final = timedelta(days=1)
 _NOTHING: Final = object()
+_HTML: Final = re.compile(r"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 
 
 class _Number(str):
@@ -90,6 +92,10 @@ class MaskedBody:
         """The error of an answer that lacks a part."""
         return (OutcomeUnknown if self._writing else Failed)("incomplete_answer")
 
+    def is_page(self) -> bool:
+        """A page for people: a login page, a proxy's apology. For the host."""
+        return _HTML.match(self.__text) is not None
+
     def _at(self, pointer: str) -> Any:
         found = self.__value
         if pointer == "":
@@ -123,13 +129,25 @@ def _time(text: str) -> datetime:
 class Answer:
     """`Response` of the plugin API."""
 
-    __slots__ = ("__body", "__headers", "_now", "_status", "_writing")
+    __slots__ = ("__body", "__headers", "_changed", "_now", "_status", "_writing")
 
-    def __init__(self, status: int, headers: Mapping[str, str], raw: bytes, *, writing: bool, now: datetime) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        raw: bytes,
+        *,
+        writing: bool,
+        now: datetime,
+        changed: bool = False,
+    ) -> None:
+        """`writing`: a broken answer leaves the outcome open. `changed`: an earlier request of the same call may have
+        changed something, so that no refusal of this one says that nothing was done."""
         self._status = status
         self.__headers = headers
         self.__body = MaskedBody.of(raw, writing=writing)
         self._writing = writing
+        self._changed = changed
         self._now = now
 
     def __repr__(self) -> str:
@@ -148,20 +166,28 @@ class Answer:
 
     def ok(self, *statuses: int) -> Body:
         """The body if the status is listed; else the standard table of `docs/plugins.md`, as an error."""
-        if self._status in statuses:
-            return self.__body
         code = str(self._status)
+        if self._status in statuses:
+            if "html" in (self.header("content-type") or "").lower() or self.__body.is_page():
+                raise (OutcomeUnknown if self._writing else Failed)("unrecognised_answer", status=code)
+            return self.__body
+        error = self._table(code)
+        if self._changed:
+            raise OutcomeUnknown(error.reason, status=code, retry_after=error.retry_after)
+        raise error
+
+    def _table(self, code: str) -> PluginError:
         if self._status == 429:
-            raise Failed("throttled", status=code, retry_after=self.retry_after())
+            return Failed("throttled", status=code, retry_after=self.retry_after())
         if self._status in {401, 403}:
-            raise Misconfigured("acting_refused", status=code)
+            return Misconfigured("acting_refused", status=code)
         if 400 <= self._status < 500:
-            raise Refused("not_found" if self._status == 404 else "refused", status=code)
+            return Refused("not_found" if self._status == 404 else "refused", status=code)
         if 300 <= self._status < 400:
-            raise Misconfigured("redirect", status=code)
+            return Misconfigured("redirect", status=code)
         reason = "server_error" if self._status >= 500 else "unrecognised_answer"
         wait = self.retry_after()
-        raise (OutcomeUnknown if self._writing else Failed)(reason, status=code, retry_after=wait)
+        return (OutcomeUnknown if self._writing else Failed)(reason, status=code, retry_after=wait)
 
     def retry_after(self) -> timedelta | None:
         """What `Retry-After` asks, as seconds or as a date; nonsense and the past are nothing; a day at most."""

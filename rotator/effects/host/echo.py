@@ -41,6 +41,25 @@ def secrets_in(value: Any) -> Iterator[Secret]:
             yield from secrets_in(one)
 
 
+def plain_strings(value: Any) -> Iterator[str]:
+    """Every string in a request, but not those of Secrets: names that everybody may see."""
+    if isinstance(value, str):
+        yield value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for one in dataclasses.fields(value):
+            yield from plain_strings(getattr(value, one.name))
+    elif isinstance(value, Mapping):
+        yield from plain_strings(tuple(value.items()))
+    elif isinstance(value, tuple | list | frozenset | set):
+        for one in value:
+            yield from plain_strings(one)
+
+
+def is_one_of(secret: Secret, names: frozenset[str]) -> bool:
+    """Whether a Secret holds nothing but one of these names: a payload's reference fields do."""
+    return secret.reveal() in names
+
+
 def repeats(response: Any, held: Iterable[Secret]) -> bool:
     """Whether a string of `response` contains a value of `held` in any of its forms. Raises Oversized."""
     needles = {form for one in held for form in _forms(one.reveal())}

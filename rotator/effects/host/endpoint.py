@@ -23,6 +23,7 @@ from .answer import Answer
 from .wire import rendered, user_agent
 
 WRITING: Final = frozenset({"install", "issue", "revoke", "sweep"})
+TESTING: Final = frozenset({"probe", "check"})
 _PERSON: Final = frozenset({"tls", "address_refused", "plain_http", "route_refused"})
 _MARGIN: Final = timedelta(seconds=30)
 
@@ -135,10 +136,14 @@ class At:
     until: float
     closing: ExitStack = field(default_factory=ExitStack)
     minted: list[Secret] = field(default_factory=list, repr=False)
+    changed: bool = False
+    """Whether a request that may have changed something has left in this call."""
+    minting: bool = False
 
     def send(self, request: HttpRequest) -> Response:
         """One exchange by a declared route. Raises Failed, OutcomeUnknown or Misconfigured by how far it came."""
-        writing = self.ability in WRITING and not request.read
+        before = self.changed
+        writing = self.ability in WRITING and not request.read and not self.minting
         if self.remaining() <= 0:
             raise Failed("deadline", unsent=True)
         agent = user_agent(self.agent_version, self.ability, self.run)
@@ -148,14 +153,24 @@ class At:
         except NotSent as fault:
             raise (Misconfigured if fault.reason in _PERSON else Failed)(fault.reason, unsent=True) from None
         except Broken as fault:
-            raise (OutcomeUnknown if writing else Failed)(fault.reason) from None
-        return Answer(got.status, got.headers, got.body, writing=writing, now=self.now())
+            self.changed = before or writing
+            raise (OutcomeUnknown if self.changed else Failed)(fault.reason) from None
+        # A 4xx is the platform's word that this one changed nothing.
+        self.changed = before or (writing and not 400 <= got.status < 500)
+        return Answer(got.status, got.headers, got.body, writing=writing or before, now=self.now(), changed=before)
 
     def token(self, mint: Callable[[], tuple[Secret, timedelta]]) -> Secret:
-        kept = self.logins.get(self.connection.name, self.actor)
+        # A value under test (the admin's own, too) logs in anew: a kept login would make a dead one look alive.
+        testing = self.ability in TESTING
+        kept = None if testing else self.logins.get(self.connection.name, self.actor)
         if kept is None:
-            kept, lives = mint()
-            self.logins.keep(self.connection.name, self.actor, kept, lives)
+            self.minting = True
+            try:
+                kept, lives = mint()
+            finally:
+                self.minting = False
+            if not testing:
+                self.logins.keep(self.connection.name, self.actor, kept, lives)
         self.minted.append(kept)
         return kept
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -50,7 +50,7 @@ from rotator.plugin_api import (
     Swept,
 )
 
-from .echo import Oversized, repeats, secrets_in
+from .echo import LONGEST, Oversized, is_one_of, plain_strings, repeats, secrets_in
 from .endpoint import WRITING, At, Clock, Connection, Logins, make_config
 
 MOST_PAGES: Final = 1000
@@ -116,7 +116,7 @@ class HostedPlatform:
         if self.admin_value is None or self.kind.probe is None:
             return Inconclusive(reason="no_witness")
         try:
-            value = self.admin_value()
+            value = self._login(self.admin_value)
         except PluginError as error:
             return Inconclusive(reason=error.reason)
         target = Generation(subject=Subject(principal=self.admin))
@@ -179,18 +179,28 @@ class HostedPlatform:
         if slot is None:
             raise Misconfigured("no_such_ability", unsent=True)
         at = self._at(ability, call)
-        held = [at.actor.value, *secrets_in(request)]
+        names = frozenset(plain_strings((request, self.admin)))
+        held = [one for one in (at.actor.value, *secrets_in(request)) if not is_one_of(one, names)]
+        failure: PluginError
         try:
             with at.closing:
                 response = slot(at, request)
+            return self._checked(ability, response, [*held, *at.minted], expected)
         except _ERRORS as error:
-            raise self._passed(ability, error, [*held, *at.minted]) from None
+            failure = self._passed(ability, error, [*held, *at.minted], changed=at.changed)
         except Exception:
-            raise _bug(ability, "plugin_bug") from None
+            failure = _bug(ability, "plugin_bug")
+        # Raised here and not above: `from None` hides what went before, it does not drop it.
+        raise failure from None
+
+    def _checked(self, ability: str, response: R, held: list[Secret], expected: type[R] | tuple[type[Any], ...]) -> R:
+        """The response, if it is one and repeats nothing; labels of strangers are cut to length."""
         if not isinstance(response, expected):
             raise _bug(ability, "plugin_bug")
+        if isinstance(response, Page):
+            response = replace(response, items=tuple(_shortened(row) for row in response.items))
         try:
-            echoed = repeats(response, [*held, *at.minted, *secrets_in(response)])
+            echoed = repeats(response, [*held, *secrets_in(response)])
         except Oversized:
             raise _bug(ability, "too_large") from None
         if echoed:
@@ -198,7 +208,7 @@ class HostedPlatform:
         return response
 
     def _at(self, ability: str, call: Call) -> At:
-        value = Secret("") if self.admin_value is None else self.admin_value()
+        value = Secret("") if self.admin_value is None else self._login(self.admin_value)
         actor = Actor(is_self=False, generation=Generation(subject=Subject(principal=self.admin)), value=value)
         clock = self.gateway.clock
         return At(
@@ -214,7 +224,20 @@ class HostedPlatform:
             until=clock.monotonic() + call.seconds,
         )
 
-    def _passed(self, ability: str, error: PluginError, held: list[Secret]) -> PluginError:
+    def _login(self, read: Callable[[], Secret]) -> Secret:
+        """The acting value. Reading it has sent nothing to the platform, whatever became of it."""
+        failure: PluginError
+        try:
+            return read()
+        except (Failed, OutcomeUnknown) as error:
+            failure = Failed(error.reason, status=error.status, retry_after=error.retry_after, unsent=True)
+        except PluginError as error:
+            failure = error
+        except Exception:
+            failure = Misconfigured("admin_unreadable", unsent=True)
+        raise failure
+
+    def _passed(self, ability: str, error: PluginError, held: list[Secret], *, changed: bool) -> PluginError:
         """The plugin's error made anew: nothing that hangs on the old one (cause, notes, context) comes along."""
         status = error.status if isinstance(error.status, str) and _CODE.fullmatch(error.status) else ""
         reason = error.reason if self._is_declared(error.reason) else "unexplained"
@@ -224,11 +247,20 @@ class HostedPlatform:
             self.gateway.logins.drop(self.connection.name)
         wait = error.retry_after if isinstance(error.retry_after, timedelta) else None
         made = next(one for one in _ERRORS if isinstance(error, one))
-        return made(reason, status=status, retry_after=wait, unsent=error.unsent is True)
+        if error.unsent and changed:
+            made = OutcomeUnknown  # this request never left, but an earlier one of the same call did
+        return made(reason, status=status, retry_after=wait, unsent=error.unsent is True and not changed)
 
     def _is_declared(self, reason: object) -> bool:
         known = isinstance(reason, str) and _SLUG.fullmatch(reason) is not None
         return known and (reason in RESERVED or reason in self.connection.plugin.reasons)
+
+
+def _shortened(row: Any) -> Any:
+    """Ids and names must be whole; a stranger's label may be as long as it likes and must not hide the others."""
+    if not isinstance(row, Found) or not isinstance(row.label, str) or len(row.label) <= LONGEST:
+        return row
+    return replace(row, label=row.label[:LONGEST])
 
 
 def _bug(ability: str, reason: str) -> PluginError:

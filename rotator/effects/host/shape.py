@@ -49,6 +49,7 @@ def to_kind_traits(kind: Kind[Any], overrides: Mapping[str, int] | None = None) 
         last_used_ms=_ms(traits.last_used),
         full=traits.full.value,
         places=traits.places,
+        revoke_by_value=kind.revoke_by_value,
         params=dict(kind.params),
         scopes_required=frozenset(kind.scopes_required),
         unsupported=kind.unsupported,
