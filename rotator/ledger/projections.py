@@ -7,9 +7,10 @@ Debts come from the machine's own rule over the facts that are written with them
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from rotator.engine.inventory import CredentialId
 from rotator.engine.ports import RunId
@@ -20,7 +21,6 @@ from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.reading import debts
 from rotator.machine.steps import StepKind
 
-from .rows import to_text
 from .tables import credentials, placements, probes
 
 RENEWS = frozenset({RunKind.ROTATE, RunKind.OVERLAP, RunKind.CONTAIN})
@@ -29,30 +29,48 @@ SERVES = frozenset({Ending.SUCCEEDED, Ending.OWED})
 Key = tuple[int, str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The facts after a journal row, and their JSON."""
+
+    sequence: int
+    facts: Facts
+    text: str
+
+
+_FACTS = (
+    update(credentials)
+    .where(credentials.c.id == bindparam("b_id"))
+    .values(
+        facts=bindparam("b_facts"),
+        facts_sequence=bindparam("b_sequence"),
+        format=bindparam("b_format"),
+        open_run=bindparam("b_open"),
+    )
+)
+_PLACED = select(placements).where(placements.c.credential == bindparam("b_id"))
+
+
 def project(
     connection: Connection,
     credential: CredentialId,
     run: RunId,
     kind: RunKind,
     events: Sequence[tuple[int, Event]],
-    facts: Facts,
+    known: Known,
     at: Millis,
 ) -> None:
     """Facts, placements, probes, the open run and what an ending means for the credential. `events` with their journal
     sequence numbers."""
     ending = next((event.ending for _, event in reversed(events) if isinstance(event, Finished)), None)
-    values: dict[str, Any] = {
-        "facts": to_text(facts),
-        "facts_sequence": events[-1][0],
-        "format": FORMAT,
-        "open_run": run if ending is None else None,
-    }
+    bound = {"b_id": credential, "b_facts": known.text, "b_sequence": known.sequence, "b_format": FORMAT}
+    connection.execute(_FACTS, bound | {"b_open": run if ending is None else None})
+    here = credentials.c.id == credential
     if ending in SERVES and kind is RunKind.ADOPT:
-        values |= {"adopted_at": at, "last_success_at": None}
+        connection.execute(update(credentials).where(here).values(adopted_at=at, last_success_at=None))
     elif ending in SERVES and kind in RENEWS:
-        values["last_success_at"] = at
-    connection.execute(update(credentials).where(credentials.c.id == credential).values(values))
-    _place(connection, credential, facts, at)
+        connection.execute(update(credentials).where(here).values(last_success_at=at))
+    _place(connection, credential, known.facts, at)
     counted = [
         {"sequence": sequence, "endpoint": event.step.home.endpoint, "principal": event.step.home.principal, "at": at}
         for sequence, event in events
@@ -63,10 +81,7 @@ def project(
 
 
 def _place(connection: Connection, credential: CredentialId, facts: Facts, at: Millis) -> None:
-    known = {
-        (row.gen, row.endpoint, row.principal): row
-        for row in connection.execute(select(placements).where(placements.c.credential == credential))
-    }
+    known = {(row.gen, row.endpoint, row.principal): row for row in connection.execute(_PLACED, {"b_id": credential})}
     owed = set(debts(facts))
     wanted = {_key(gen, home): (gen, home, row.state.value) for (gen, home), row in facts.placements.items()}
     for key, (gen, home, state) in wanted.items():

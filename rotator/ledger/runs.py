@@ -21,21 +21,42 @@ from rotator.machine.events import Event, Finished
 from rotator.machine.facts import Facts, RunKind, State
 from rotator.machine.ids import Gen, Handle, Home, Label, Millis
 
-from .projections import project
+from .projections import Known, project
 from .rows import AnyRow, to_text
 from .tables import credentials, fingerprints, journal, placements, probes, runs
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What one append brings. `texts` are the events as JSON, made by the caller's thread."""
+    """What one append brings. Texts are JSON of the same, made by the caller's thread: the writer only writes."""
 
     events: Sequence[Event]
     texts: Sequence[str]
     facts: Facts
+    facts_text: str
     at: Millis
     actor: str = ""
     observed: Observed | None = None
+
+
+# The statements of every append are built once: building one costs more than running it.
+_HERE = (
+    runs.c.id == bindparam("b_run"),
+    runs.c.fence == bindparam("b_fence"),
+    runs.c.ended_at.is_(None),
+)
+_HOLD = (
+    update(runs)
+    .where(*_HERE)
+    .values(
+        held_why=bindparam("b_why"),
+        wake_at=func.coalesce(bindparam("b_wake"), runs.c.wake_at),
+        lease_until=func.coalesce(bindparam("b_lease"), runs.c.lease_until),
+    )
+)
+_WHOSE = select(runs.c.credential, runs.c.kind).where(runs.c.id == bindparam("b_run"))
+_ENTRY = insert(journal)
+_LAST = update(runs).where(runs.c.id == bindparam("b_run")).values(last_sequence=bindparam("b_last"))
 
 
 def open_run(
@@ -86,15 +107,10 @@ def append(
     lease_until: Millis | None,
 ) -> None:  # fmt: skip
     """Append events and facts. Raises LeaseLost, LedgerError (`unknown_run`, `run_ended`)."""
-    values: dict[str, Any] = {"held_why": held_why}
-    if wake_at is not None:
-        values["wake_at"] = wake_at
-    if lease_until is not None:
-        values["lease_until"] = lease_until
-    done = connection.execute(update(runs).where(*_mine(claim)).values(values))
-    if done.rowcount == 0:
+    hold = {"b_run": claim.run, "b_fence": claim.fence, "b_why": held_why, "b_wake": wake_at, "b_lease": lease_until}
+    if connection.execute(_HOLD, hold).rowcount == 0:
         raise _why_not(connection, claim)
-    run = connection.execute(select(runs.c.credential, runs.c.kind).where(runs.c.id == claim.run)).one()
+    run = connection.execute(_WHOSE, {"b_run": claim.run}).one()
     _write(connection, claim, CredentialId(run.credential), RunKind(run.kind), passage)
 
 
@@ -111,16 +127,17 @@ def _write(connection: Connection, claim: Claim, credential: CredentialId, kind:
             "event": text,
             "observed": None if passage.observed is None or index < last else to_text(passage.observed),
         }
-        result = connection.execute(insert(journal).values(row))
+        result = connection.execute(_ENTRY, row)
         assert result.inserted_primary_key is not None
         numbered.append((int(result.inserted_primary_key[0]), event))
-    values: dict[str, Any] = {"last_sequence": numbered[-1][0]}
+    connection.execute(_LAST, {"b_run": claim.run, "b_last": numbered[-1][0]})
     ending = next((event.ending for event in passage.events if isinstance(event, Finished)), None)
     if ending is not None:
-        values |= {"ended_at": passage.at, "ending": ending.value, "owner": "", "held_why": ""}
+        values: dict[str, Any] = {"ended_at": passage.at, "ending": ending.value, "owner": "", "held_why": ""}
         values |= {"lease_until": None, "wake_at": None, "woken_at": None}
-    connection.execute(update(runs).where(runs.c.id == claim.run).values(values))
-    project(connection, credential, claim.run, kind, numbered, passage.facts, passage.at)
+        connection.execute(update(runs).where(runs.c.id == claim.run).values(values))
+    known = Known(numbered[-1][0], passage.facts, passage.facts_text)
+    project(connection, credential, claim.run, kind, numbered, known, passage.at)
     _note_fingerprint(connection, credential, passage.observed)
 
 

@@ -249,7 +249,7 @@ class SqliteLedger:
     ) -> Passage:
         if not events:
             raise LedgerError("no_events")
-        return Passage(tuple(events), tuple(map(to_text, events)), facts, at, actor, observed)
+        return Passage(tuple(events), tuple(map(to_text, events)), facts, to_text(facts), at, actor, observed)
 
     def _read(self, question: Callable[[Connection], T]) -> T:
         self._refuse_closed()

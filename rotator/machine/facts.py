@@ -31,6 +31,8 @@ EMPTY = Gen(0)
 class State(Enum):
     """What is known of a placement. One that was never tried has no row."""
 
+    __hash__ = object.__hash__  # members are single: identity will do, and facts are hashed a lot
+
     MAYBE = "maybe"  # an intent went out, or certainty was lost
     INSTALLED = "installed"  # acknowledged
     ALIVE = "alive"  # verified
@@ -83,6 +85,8 @@ class Ending(Enum):
 
 class Role(Enum):
     """What a generation is to the run: attempts count by it, not by number (K5)."""
+
+    __hash__ = object.__hash__  # members are single: identity will do, and facts are hashed a lot
 
     OLD = "old"
     CANDIDATE = "candidate"

@@ -18,6 +18,8 @@ from rotator.machine.ids import ConsumerId, Gen, Handle, Home, Label, Millis, Ve
 class StepKind(Enum):
     """What a step does. The fields of Step that it fills stand in brackets."""
 
+    __hash__ = object.__hash__  # members are single: identity will do, and facts are hashed a lot
+
     READ_CURRENT = "read_current"  # []              the store's current and its version -> CurrentIs
     CHECK_STAGE = "check_stage"  # [gen]             is the generation's stage there? -> Staged
     STAGE = "stage"  # [gen, from_current, home]     make a value and keep it, or keep what is current (from_current)
@@ -70,6 +72,8 @@ class Step:
 
 class PlaceKind(Enum):
     """Where an effect can land late (K3)."""
+
+    __hash__ = object.__hash__  # members are single: identity will do, and facts are hashed a lot
 
     HOME = "home"  # a single slot, or an unlabelled kind: the whole home
     VALUE = "value"  # else one generation at its home

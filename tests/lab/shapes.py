@@ -168,7 +168,7 @@ class Roles:
         try:
             estate.servers.postgres.connect(principal, value).close()
         except psycopg.OperationalError as error:
-            return str(error).strip().splitlines()[0].partition("failed: ")[2].replace(value, "...")
+            return str(error).strip().splitlines()[0].rpartition("FATAL:")[2].strip().replace(value, "...")
         return ""
 
     def living(self, estate: Estate) -> list[str]:

@@ -114,11 +114,9 @@ class _Search:
         return self.result
 
     def _visit(self, state: State, source: int, name: str) -> int:
-        known = self.number.get(state)
-        if known is not None:
-            return known
-        index = len(self.states)
-        self.number[state] = index
+        index = self.number.setdefault(state, len(self.states))
+        if index < len(self.states):
+            return index
         self.states.append(state)
         self.came.append((source, name))
         self.edges.append([])

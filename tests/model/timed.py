@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from rotator.machine.plan import Clocks, Seen
 from tests.model.configurations import (
@@ -30,7 +31,7 @@ BASE = Clocks(
 )
 
 
-def _timed(*configs: Configuration, **changes: bool) -> tuple[Configuration, ...]:
+def _timed(*configs: Configuration, **changes: Any) -> tuple[Configuration, ...]:
     return tuple(replace(config, timed=True, whim=1, **changes) for config in configs)
 
 

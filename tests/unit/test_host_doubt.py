@@ -235,3 +235,39 @@ def test_a_strangers_long_label_does_not_hide_the_others() -> None:
 
     found = platform(list=rows).listing(CALL, SUBJECT)
     assert [(row.handle, len(row.label or "") <= 1024) for row in found] == [("1", True), ("2", True)]
+
+
+# ---- time ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_time_that_reading_the_admin_value_takes_is_the_calls_own() -> None:
+    """A write that left after its deadline could undo what the next owner did."""
+
+    def slow() -> Secret:
+        time.sleep(0.4)
+        return admin()
+
+    with hostile(answer(200)) as server, pytest.raises(Failed, match="deadline") as caught:
+        platform(server.url, login=slow, install=admin_install).install(Call("run-7", 0.3), install_request())
+    assert caught.value.unsent
+    assert server.requests == []
+
+
+def test_a_refused_login_that_was_kept_is_tried_again_before_anybody_is_asked() -> None:
+    def rows(at: Any, _: Any) -> Page:
+        token = at.token(lambda: (Secret("canary-session"), timedelta(hours=1)))
+        at.send(HttpRequest(method="GET", route="/who", headers={"Authorization": token.wrap("Bearer {}")})).ok(200)
+        return Page(items=())
+
+    statuses = iter([200, 401, 401])
+
+    def say(connection: socket.socket, request: bytes) -> None:
+        answer(next(statuses))(connection, request)
+
+    with hostile(say) as server:
+        hosted = platform(server.url, list=rows)
+        assert hosted.listing(CALL, SUBJECT) == ()
+        with pytest.raises(Failed, match="acting_refused"):
+            hosted.listing(CALL, SUBJECT)
+        with pytest.raises(Misconfigured, match="acting_refused"):
+            hosted.listing(CALL, SUBJECT)

@@ -139,6 +139,8 @@ class At:
     changed: bool = False
     """Whether a request that may have changed something has left in this call."""
     minting: bool = False
+    borrowed: bool = False
+    """Whether the actor's login came from an earlier call."""
 
     def send(self, request: HttpRequest) -> Response:
         """One exchange by a declared route. Raises Failed, OutcomeUnknown or Misconfigured by how far it came."""
@@ -163,6 +165,7 @@ class At:
         # A value under test (the admin's own, too) logs in anew: a kept login would make a dead one look alive.
         testing = self.ability in TESTING
         kept = None if testing else self.logins.get(self.connection.name, self.actor)
+        self.borrowed = kept is not None
         if kept is None:
             self.minting = True
             try:

@@ -178,7 +178,9 @@ class HostedPlatform:
     ) -> R:
         if slot is None:
             raise Misconfigured("no_such_ability", unsent=True)
-        at = self._at(ability, call)
+        # The time runs from here: reading the acting value takes of it, a write must not leave after its deadline.
+        until = self.gateway.clock.monotonic() + call.seconds
+        at = self._at(ability, call, until)
         names = frozenset(plain_strings((request, self.admin)))
         held = [one for one in (at.actor.value, *secrets_in(request)) if not is_one_of(one, names)]
         failure: PluginError
@@ -187,7 +189,7 @@ class HostedPlatform:
                 response = slot(at, request)
             return self._checked(ability, response, [*held, *at.minted], expected)
         except _ERRORS as error:
-            failure = self._passed(ability, error, [*held, *at.minted], changed=at.changed)
+            failure = self._passed(ability, error, [*held, *at.minted], at)
         except Exception:
             failure = _bug(ability, "plugin_bug")
         # Raised here and not above: `from None` hides what went before, it does not drop it.
@@ -207,21 +209,20 @@ class HostedPlatform:
             raise _bug(ability, "echo")
         return response
 
-    def _at(self, ability: str, call: Call) -> At:
+    def _at(self, ability: str, call: Call, until: float) -> At:
         value = Secret("") if self.admin_value is None else self._login(self.admin_value)
         actor = Actor(is_self=False, generation=Generation(subject=Subject(principal=self.admin)), value=value)
-        clock = self.gateway.clock
         return At(
             connection=self.connection,
             config=self.config,
             actor=actor,
             transport=self.transport,
-            clock=clock,
+            clock=self.gateway.clock,
             logins=self.gateway.logins,
             ability=ability,
             agent_version=self.gateway.version,
             run=call.run,
-            until=clock.monotonic() + call.seconds,
+            until=until,
         )
 
     def _login(self, read: Callable[[], Secret]) -> Secret:
@@ -237,7 +238,7 @@ class HostedPlatform:
             failure = Misconfigured("admin_unreadable", unsent=True)
         raise failure
 
-    def _passed(self, ability: str, error: PluginError, held: list[Secret], *, changed: bool) -> PluginError:
+    def _passed(self, ability: str, error: PluginError, held: list[Secret], at: At) -> PluginError:
         """The plugin's error made anew: nothing that hangs on the old one (cause, notes, context) comes along."""
         status = error.status if isinstance(error.status, str) and _CODE.fullmatch(error.status) else ""
         reason = error.reason if self._is_declared(error.reason) else "unexplained"
@@ -247,9 +248,11 @@ class HostedPlatform:
             self.gateway.logins.drop(self.connection.name)
         wait = error.retry_after if isinstance(error.retry_after, timedelta) else None
         made = next(one for one in _ERRORS if isinstance(error, one))
-        if error.unsent and changed:
+        if at.borrowed and reason == "acting_refused" and made is Misconfigured:
+            made = Failed  # perhaps only the kept login is stale: the next try logs in anew
+        if error.unsent and at.changed:
             made = OutcomeUnknown  # this request never left, but an earlier one of the same call did
-        return made(reason, status=status, retry_after=wait, unsent=error.unsent is True and not changed)
+        return made(reason, status=status, retry_after=wait, unsent=error.unsent is True and not at.changed)
 
     def _is_declared(self, reason: object) -> bool:
         known = isinstance(reason, str) and _SLUG.fullmatch(reason) is not None
