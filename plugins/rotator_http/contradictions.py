@@ -6,6 +6,7 @@ The host refuses most of this of every plugin; here the author of a pack learns 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rotator.plugin_api import Acting, Lists, Lost, Origin, Revokes, Role, Traits, Undo
@@ -22,15 +23,26 @@ _LOST_NEEDS = {
 Found = tuple[str, str]
 
 
-def contradictions(
-    traits: Traits, calls: KindCalls, present: frozenset[str], human_issue: str, by_value: bool
-) -> Iterator[Found]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What else the kind says: which calls are `present`, and what people do instead of calls."""
+
+    present: frozenset[str]
+    human_issue: str = ""
+    human_revoke: str = ""
+    unsupported: str = ""
+    by_value: bool = False
+
+
+def contradictions(traits: Traits, calls: KindCalls, said: Said) -> Iterator[Found]:
     """(the key it is about, what is wrong) for everything that is wrong."""
-    yield from _making(traits, present, human_issue)
-    yield from _lost(traits, present)
-    yield from _killing(traits, calls, present, by_value)
-    yield from _trying(traits, calls, present)
-    yield from _labels(traits, calls, present)
+    if not said.unsupported:  # such a kind is only listed
+        yield from _making(traits, said.present, said.human_issue)
+        yield from _lost(traits, said.present)
+        yield from _living(traits, said)
+    yield from _killing(traits, calls, said)
+    yield from _trying(traits, calls, said.present)
+    yield from _labels(traits, calls, said.present)
 
 
 def _making(traits: Traits, present: frozenset[str], human_issue: str) -> Iterator[Found]:
@@ -74,27 +86,31 @@ def _lost(traits: Traits, present: frozenset[str]) -> Iterator[Found]:
         yield "lost", "issuing again makes a second value: use `reserve`, or `lost: by_label` or `by_snapshot`"
 
 
-def _killing(traits: Traits, calls: KindCalls, present: frozenset[str], by_value: bool) -> Iterator[Found]:
-    if ("revoke" in present) != (traits.revokes is not Revokes.NONE) and traits.role is not Role.CONSUMER:
+def _living(traits: Traits, said: Said) -> Iterator[Found]:
+    revokes = "revoke" in said.present or bool(said.human_revoke)
+    if revokes != (traits.revokes is not Revokes.NONE) and traits.role is not Role.CONSUMER:
         yield "revokes", "`revokes: none` and the ability `revoke` exclude each other; anything else needs it"
     keeps = traits.old_lives is None or traits.live != 1
-    if traits.role is Role.AUTHORITY and keeps and "revoke" not in present:
-        yield "old_lives", "old values that live on need the ability `revoke`"
+    if traits.role is Role.AUTHORITY and keeps and not revokes:
+        yield "old_lives", "old values that live on need the ability `revoke` (or `human_revoke`: what a person does)"
     if traits.undo is Undo.REVOKE_NEW and traits.revokes is not Revokes.ONE:
         yield "undo", "`undo: revoke_new` needs `revokes: one`"
-    if traits.undo is Undo.REINSTALL_OLD and "install" not in present:
+    if traits.undo is Undo.REINSTALL_OLD and "install" not in said.present:
         yield "undo", "`undo: reinstall_old` needs the ability `install`"
+
+
+def _killing(traits: Traits, calls: KindCalls, said: Said) -> Iterator[Found]:
     if calls.revoke_rows is not None and traits.revokes is not Revokes.ALL:
         yield "revoke", "a revoke that goes over rows hits all of them: it needs `revokes: all`"
     for ability in ("revoke", "sweep"):
         call: Call | None = getattr(calls, ability)
         if call is None:
             continue
-        if any(rule.word == "maybe_gone" for rule in call.rules) and "list" not in present:
+        if any(rule.word == "maybe_gone" for rule in call.rules) and "list" not in said.present:
             yield ability, "`is: maybe_gone` needs the ability `list`, to look"
     if calls.revoke is not None and traits.revokes is Revokes.ONE:
         names = {one.name for one in calls.revoke.sent.variables()}
-        if not names & ({"handle", "value"} if by_value else {"handle"}):
+        if not names & ({"handle", "value"} if said.by_value else {"handle"}):
             yield "revoke", "a revoke that hits one needs {handle} in its request"
 
 

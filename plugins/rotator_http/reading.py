@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -128,6 +129,8 @@ def _read_config(node: Node | None, report: Report) -> tuple[dict[str, tuple[typ
             default = parts["default"].value
             if type(default) is not _TYPES[kind]:
                 report.add(parts["default"], "wrong_type", f"the default of {name!r} is not of the type {kind}")
+        if keyword.iskeyword(name):
+            report.add(child, "wrong_value", f"{name!r} is a word of Python and cannot be the name of a setting")
         if re.search(r"secret|password|passwd|api_?key|(^|_)token($|_)", name):
             words = f"{name!r} sounds like a secret: the acting credential is the endpoint's `admin`, never a setting"
             report.add(child, "wrong_value", words)

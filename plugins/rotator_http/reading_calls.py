@@ -197,18 +197,18 @@ def _read_active(node: Node | None, sections: Sections) -> Condition | None:
     if node is None:
         return None
     if isinstance(node.value, dict):
-        return read_condition(node, sections)
+        return _conditions(node, sections, "`active`")[0]
     return Condition(at=shapes.pointer(node, sections.report, "`active`"), equals="true")
 
 
-def _conditions(node: Node | None, sections: Sections) -> tuple[Condition, ...]:
+def _conditions(node: Node | None, sections: Sections, what: str = "`where`") -> tuple[Condition, ...]:
     if node is None:
         return ()
     rows = node.value if isinstance(node.value, list) else [node]
     found = tuple(read_condition(row, sections) for row in rows)
     for row, one in zip(rows, found, strict=True):
         if one.at is None or one.statuses or one.headers:
-            sections.report.add(row, "wrong_value", "`where` looks at a place of the row: `at`, `equals`, `matches`")
+            sections.report.add(row, "wrong_value", f"{what} looks at a place of the row: `at`, `equals`, `matches`")
     return found
 
 

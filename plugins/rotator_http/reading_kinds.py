@@ -26,7 +26,7 @@ from rotator.plugin_api import (
 
 from . import shapes
 from .calls import Call, KindCalls
-from .contradictions import contradictions
+from .contradictions import Said, contradictions
 from .nodes import Node
 from .problems import Report
 from .reading_calls import read_call, read_listing, read_rows, scope_of
@@ -89,7 +89,14 @@ def read_kind(name: str, node: Node, sections: Sections) -> KindPlan | None:
         calls=calls,
     )
     present = frozenset(name for name in ABILITIES if name in parts)
-    for spot_key, words in contradictions(plan.traits, calls, present, plan.human_issue, plan.revoke_by_value):
+    said = Said(
+        present=present,
+        human_issue=plan.human_issue,
+        human_revoke=plan.human_revoke,
+        unsupported=plan.unsupported,
+        by_value=by_value,
+    )
+    for spot_key, words in contradictions(plan.traits, calls, said):
         spot = node.key(spot_key) if spot_key in parts else parts["traits"].key(spot_key)
         report.add(spot, "contradiction", words)
     return plan

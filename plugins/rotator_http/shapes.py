@@ -23,6 +23,9 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 POINTER: Final = re.compile(r"(/([^~/]|~0|~1)*)+")
 HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+OUR_HEADERS: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "user-agent"}
+)
 _UNITS: Final = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -193,4 +196,6 @@ def named_headers(node: Node | None, report: Report) -> dict[str, Node]:
     for name in node.value:
         if not HEADER.fullmatch(name):
             report.add(node.key(name), "wrong_value", f"{name!r} is not the name of a header")
+        if name.lower() in OUR_HEADERS:
+            report.add(node.key(name), "wrong_value", f"the header {name!r} is set by Rotator itself")
     return node.value

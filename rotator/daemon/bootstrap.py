@@ -72,6 +72,7 @@ class Daemon:
         self.ledger = open_ledger(Path(settings.daemon.ledger), clock)
         closing.callback(self.ledger.close)
         closing.enter_context(self.ledger.guard())
+        self.ledger.end_leases()
         fingerprints, installation = identify(settings, self.ledger, new_id)
         changed = self.live.accept(self.ledger)
         self.timing = timing_of(settings.daemon.deadline, settings.daemon.landing)

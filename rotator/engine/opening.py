@@ -14,8 +14,12 @@ from rotator.machine.facts import RunKind
 from rotator.machine.ids import Handle, Home, Millis
 from rotator.machine.plan import Plan
 
+from .answering import ABANDON, NotLegal, record
 from .inventory import Credential, CredentialId
-from .ports import Clock, Ledger, LedgerError, RunId, RunRow
+from .ports import Clock, CredentialRow, Ledger, LedgerError, RunId, RunOpen, RunRow
+
+_READINGS = 3
+"""How often facts are read anew when another run opened and ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,33 @@ class Opener:
         self._owner = owner
 
     def open(self, credential: CredentialId, order: Order) -> RunId:
-        """Open a run and leave it to the workers. Raises RunOpen (R10), LedgerError("unknown_credential")."""
-        row = self._ledger.credential(credential)
-        if row is None:
-            raise LedgerError("unknown_credential")
+        """Open a run and leave it to the workers; an open reconcile gives way to it, its facts stay.
+
+        Raises RunOpen (R10; also while a step of the reconcile is under way), LedgerError("unknown_credential"),
+        LookupError for an endpoint that is not configured.
+        """
+        for reading in range(_READINGS):
+            row = self._ledger.credential(credential)
+            if row is None:
+                raise LedgerError("unknown_credential")
+            plan = in_use_first(self._plan(row.definition, order.kind), order.active)
+            if row.open_run is not None:
+                self._give_way(row.open_run, order)
+                continue
+            try:
+                return self._open(row, order, plan)
+            except LedgerError as error:
+                if error.code != "stale_facts" or reading == _READINGS - 1:
+                    raise
+        raise LedgerError("stale_facts")
+
+    def _open(self, row: CredentialRow, order: Order, plan: Plan) -> RunId:
         now = self._clock.now()
-        plan = in_use_first(self._plan(row.definition, order.kind), order.active)
         event = Opened(order.kind, order.handles)
         facts = evolve(plan, row.facts, event, now)
         run = RunRow(
             id=RunId(self._new_id()),
-            credential=credential,
+            credential=row.definition.id,
             kind=order.kind,
             definition=row.definition,
             plan=plan,
@@ -74,9 +94,35 @@ class Opener:
             owner="",
             fence=0,
         )
-        claim = self._ledger.open_run(run, [event], facts, claim_by=self._owner, lease_until=now + LEASE)
+        # Due from now on, hidden while the run is open: whoever dies between its end and the writing of the next due
+        # time leaves a row that the tick looks at again, not one that is never due.
+        self._ledger.set_due([(row.definition.id, now, "run_open")])
+        claim = self._ledger.open_run(
+            run, [event], facts, claim_by=self._owner, lease_until=now + LEASE, after=row.facts_sequence
+        )
         self._ledger.release(claim, now, "")
         return run.id
+
+    def _give_way(self, open_run: RunId, order: Order) -> None:
+        """End an open reconcile for the sake of `order`. Raises RunOpen if it is another run, or in a worker's hands."""
+        held = self._ledger.run(open_run)
+        if held is None or held.ended_at is not None:
+            return
+        if held.kind is not RunKind.RECONCILE or order.kind is RunKind.RECONCILE:
+            raise RunOpen(open_run)
+        now = self._clock.now()
+        try:
+            claim = self._ledger.claim(open_run, now, f"{self._owner}/opener", now + LEASE)
+        except LedgerError as error:
+            if error.code == "run_ended":
+                return
+            raise
+        if claim is None:
+            raise RunOpen(open_run)
+        try:
+            record(self._ledger, self._clock, claim, ABANDON, f"{order.actor}: it gives way to a {order.kind.value}")
+        except NotLegal:
+            return
 
 
 LEASE: Millis = 10_000

@@ -250,6 +250,12 @@ class Ledger(Protocol):
         """Give the run back, to be woken at `wake_at` (None: only by a person)."""
         ...
 
+    def end_leases(self) -> int:
+        """End every lease: the one daemon of a ledger starts, whoever had a lease is dead. How many there were.
+
+        The open intents of the dead keep their quiet time: that stands in the facts."""
+        ...
+
     def wake(self, run: RunId, at: Millis) -> None:
         """A person answered or the world changed: work the run at `at`."""
         ...

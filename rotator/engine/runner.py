@@ -108,7 +108,7 @@ class Runner:
                 self._ledger.release(p.claim, None, "waiting_for_you")
                 return None
             case Finish(ending=ending):
-                self._commit(p, [Finished(ending)], now)
+                self._finish(p, Finished(ending), now)
                 _LOG.info("engine.run.ended", run=p.run.id, credential=p.run.credential, ending=ending.value)
                 return None
             case Wait(until=until, why=why):
@@ -138,11 +138,8 @@ class Runner:
             outcome=performed.outcome.kind.value,
             reason=performed.outcome.reason,
         )
-        p = self._commit(p, [performed.outcome], after, performed.observed)
-        seen = performed.observed
-        if seen is not None and seen.gen is not None and seen.fingerprint:
-            self._ledger.fingerprint(p.run.credential, seen.gen, seen.fingerprint)
-        return p
+        # The ledger notes the fingerprint that was observed with it, in the same transaction.
+        return self._commit(p, [performed.outcome], after, performed.observed)
 
     def _intended(self, p: Passage, step: Step, now: Millis) -> Intended:
         """All that the effect is sent with, fixed now (R17)."""
@@ -156,16 +153,25 @@ class Runner:
             deadline=deadline,
             quiet_until=now if reads else deadline + self._timing.landing,
             fence=p.claim.fence,
-            label=self._label(step),
+            label=self._label(p.facts, step),
             handle=handle,
             expected_version=p.facts.version if step.kind is StepKind.PROMOTE else None,
         )
 
-    def _label(self, step: Step) -> Label | None:
-        """A new label for every making (R18), reserved before the first write (R13)."""
+    def _label(self, facts: Facts, step: Step) -> Label | None:
+        """A new label for every generation that is made (R18), reserved before the first write (R13). A generation
+        whose making is sent again keeps the label that the facts know: by another one it would never be found."""
         if step.kind not in MAKES or step.from_current:
             return None
-        return Label(f"rot-{self._installation}-{self._ledger.serials(1)}")
+        known = None if step.gen is None else facts.labels.get(step.gen)
+        return known or Label(f"rot-{self._installation}-{self._ledger.serials(1)}")
+
+    def _finish(self, p: Passage, finished: Finished, now: Millis) -> None:
+        """End the run. Facts that were ended by a person's answer stay as that answer left them."""
+        if p.facts.ending is None:
+            self._commit(p, [finished], now)
+        else:
+            self._ledger.append(p.claim, [finished], p.facts, now)
 
     def _commit(self, p: Passage, events: Sequence[Event], at: Millis, observed: Observed | None = None) -> Passage:
         """Evolve and append: facts change only together with the journal."""

@@ -40,7 +40,8 @@ def due_time(row: CredentialRow, last_run: RunRow | None, *, retry: Millis = RET
         return Due(None, "contained")
     schedule = row.definition.policy.schedule
     at = next_due(schedule, row.last_success_at, row.adopted_at, row.definition.id)
-    if last_run is not None and last_run.ended_at is not None and last_run.ending not in SERVED:
+    failed = last_run is not None and last_run.ending not in SERVED and last_run.kind is not RunKind.RECONCILE
+    if failed and last_run is not None and last_run.ended_at is not None:
         again = last_run.ended_at + retry
         if again > at:
             return Due(again, "after_a_failed_run")

@@ -210,6 +210,12 @@ def release(connection: Connection, claim: Claim, wake_at: Millis | None, held_w
             raise refused
 
 
+def end_leases(connection: Connection) -> int:
+    """Every lease ends: whoever had one is dead. A claim raises the fence, so a survivor could append nothing."""
+    held = (runs.c.ended_at.is_(None), runs.c.owner != "")
+    return connection.execute(update(runs).where(*held).values(owner="", lease_until=None)).rowcount
+
+
 def wake(connection: Connection, run: RunId, at: Millis) -> None:
     """Work the run at `at` at the latest. Nothing for an ended run. Raises LedgerError("unknown_run")."""
     sooner = case((or_(runs.c.wake_at.is_(None), runs.c.wake_at > at), at), else_=runs.c.wake_at)

@@ -209,6 +209,10 @@ class SqliteLedger:
         """A wake that came meanwhile still counts. Raises LeaseLost, LedgerError("unknown_run")."""
         self._writer.do(lambda c: runs.release(c, claim, wake_at, held_why))
 
+    def end_leases(self) -> int:
+        """How many there were. For the one daemon of a file, at its start, under `guard`."""
+        return self._writer.do(runs.end_leases)
+
     def wake(self, run: RunId, at: Millis) -> None:
         """Never later than it would be worked anyway. Raises LedgerError("unknown_run")."""
         self._writer.do(lambda c: runs.wake(c, run, at))

@@ -55,6 +55,23 @@ def lost_after_write(bench: Bench) -> None:
     assert list(bench.stored()).count(credential.target.handle or "") == 1
 
 
+def lands_late(bench: Bench) -> None:
+    """The lost write is applied after the look: the listing finds it by its label, and it can be removed."""
+    credential = bench.fresh()
+    rule = bench.proxy.rule(Fault.REQUEST_LATE, method="POST", path=bench.write, times=1)
+    with pytest.raises(OutcomeUnknown):
+        bench.install(credential, seconds=1.0)
+    assert bench.probe(credential) == Rejected(reason=bench.refusal)
+    rule.release()
+    bench.proxy.wait_idle()
+    rows = bench.platform().listing(bench.call(), bench.subject)
+    (row,) = [row for row in rows if row.label == credential.target.label]
+    late = Credential(credential.value, Generation(subject=bench.subject, handle=row.handle))
+    assert isinstance(bench.probe(late), Alive)
+    assert not bench.revoke(late).already
+    assert bench.probe(late) == Rejected(reason=bench.refusal)
+
+
 def half_an_answer(bench: Bench) -> None:
     """A cut answer to a write says nothing."""
     credential = bench.fresh()

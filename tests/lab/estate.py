@@ -6,6 +6,7 @@ Used by the demo, the kills, the soak and the acceptance tests. Everything is do
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.lab import api_client
 from tests.lab.alerta import Alerta
 from tests.lab.openbao import OpenBao
 from tests.lab.postgres import Postgres
@@ -41,8 +43,8 @@ class Tempo:
     """Spans of the daemon and the policies, as configuration text: short, so that a test need not wait for days."""
 
     tick: str = "200ms"
-    deadline: str = "3s"
-    landing: str = "300ms"
+    deadline: str = "2s"
+    landing: str = "200ms"
     every: str = "365d"
     overlap: str = "0s"
     fresh: str = "1m"
@@ -198,7 +200,19 @@ class Estate:
 
     def answers(self) -> bool:
         """Whether the daemon's API answers."""
-        return self.socket.exists() and self.rotator("status", "-o", "json", timeout_s=10).code == 0
+        return self.ask("GET", "/v1/plugins")[0] == 200
+
+    def ask(self, method: str, target: str, body: Any = None) -> tuple[int, Any]:
+        """One request to the daemon's API; status 0 if nobody answers."""
+        try:
+            return api_client.ask(self.socket, method, target, body)
+        except (OSError, http.client.HTTPException, ValueError):
+            return 0, None
+
+    def runs(self, credential: str) -> list[dict[str, Any]]:
+        """The credential's runs, newest first; empty if nobody answers."""
+        status, found = self.ask("GET", f"/v1/runs?credential={credential}&limit=20")
+        return list(found["items"]) if status == 200 else []
 
     @property
     def daemon(self) -> Process:
@@ -226,16 +240,13 @@ class Estate:
         found: dict[str, Any] = {}
 
         def over() -> bool:
-            ran = self.rotator("runs", "list", "--credential", credential, "-o", "json")
-            if ran.code != 0:
-                return False
-            items = ran.json()["items"]
+            items = self.runs(credential)
             if not items or (items[0]["ended"] is None and items[0]["question"] is None):
                 return False
             found.update(items[0])
             return True
 
-        wait_until(over, f"the run of {credential}", timeout_s, alive=lambda: self.daemon.running)
+        wait_until(over, f"the run of {credential}", timeout_s, pause_s=0.1, alive=lambda: self.daemon.running)
         return found
 
     def complaints(self) -> str:

@@ -91,9 +91,11 @@ class Lane:
         """One rotation, its fault, its judgement."""
         fault = self.draw()
         rule = strike(self.estate, self.shape, fault, self.rng) if fault else None
-        ran = self.estate.rotator("rotate", self.shape.name, "--no-wait", "--yes", "--reason", "soak")
+        status, said = self.estate.ask(
+            "POST", "/v1/rotate", {"selection": {"ids": [self.shape.name]}, "reason": "soak"}
+        )
         asked = ""
-        if ran.code == 0:
+        if status == 200:
             run = self.over()
             if run["ended"] is None:
                 asked = run["question"]["topic"]
@@ -107,8 +109,8 @@ class Lane:
             if fault is not None:
                 t.faults[fault] += 1
                 t.struck[fault] += bool(rule is not None and rule.hits)
-            if ran.code != 0:
-                t.violations.append(f"{self.shape.name}: rotate refused with {ran.code}: {ran.err.strip()[:200]}")
+            if status != 200:
+                t.violations.append(f"{self.shape.name}: rotate refused with {status}: {said}")
                 return
             t.endings[run["ending"] or "open"] += 1
             if asked:
@@ -120,8 +122,7 @@ class Lane:
         found: dict[str, Any] = {}
 
         def over() -> bool:
-            items = self.estate.rotator("runs", "list", "--credential", self.shape.name, "-o", "json").json()["items"]
-            rotations = [run for run in items if run["kind"] == "rotate"]
+            rotations = [run for run in self.estate.runs(self.shape.name) if run["kind"] == "rotate"]
             if not rotations or (rotations[0]["ended"] is None and rotations[0]["question"] is None):
                 return False
             found.update(rotations[0])
@@ -133,7 +134,7 @@ class Lane:
     def answered(self, run: dict[str, Any]) -> dict[str, Any]:
         """Answer with `retry` until it ends, a few times; then abandon."""
         for answer in ("retry", "retry", "retry", "abandon"):
-            self.estate.rotator("runs", "answer", run["id"], answer, "--reason", "soak", "--yes")
+            self.estate.ask("POST", f"/v1/runs/{run['id']}/answer", {"answer": answer, "reason": "soak"})
             run = self.over()
             if run["ended"] is not None:
                 return run

@@ -32,7 +32,7 @@ def violations(estate: Estate, shape: Shape, run: dict[str, Any]) -> list[str]:
     watch(estate, shape)
     ending = run["ending"]
     accepted = [pair for pair in shape.watched.values if shape.accepts(estate, *pair)]
-    debts = estate.rotator("debts", shape.name, "-o", "json").json()["items"]
+    debts = estate.ask("GET", f"/v1/debts?credential={shape.name}")[1]["items"]
     found: list[str] = []
     if run["kind"] in {"adopt", "rotate", "overlap", "reconcile"} or ending in {"succeeded", "rolled_back", "owed"}:
         found += _serves(estate, shape, run, accepted)

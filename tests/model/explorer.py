@@ -259,7 +259,9 @@ def say(step: Step | None) -> str:
 def _open(config: Configuration, machine: Machine, state: State) -> Edge:
     kind, rest = state.runs[0], state.runs[1:]
     facts = machine.evolve(config.plan, state.facts, Opened(kind), 0)
-    world = state.world._replace(broken=False, expired=False)
+    # What the run before killed on purpose is nothing that this one owes to a reader.
+    let_in = tuple(r for r in state.world.recent if invariants.accepted_everywhere(config.plan, state.world, r[0]))
+    world = state.world._replace(broken=False, expired=False, recent=let_in)
     whole = (
         invariants.retrievable(config.plan, world)
         and invariants.accepted_everywhere(config.plan, world, world.current)

@@ -177,6 +177,7 @@ def test_a_backup_is_one_private_consistent_file_made_while_work_goes_on(tmp_pat
         worker.join(20)
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith("copy")] == ["copy.db"]
     assert target.stat().st_mode & 0o777 == 0o600
+    assert target.read_bytes()[18:20] == b"\x01\x01"  # not WAL: the one file is the whole copy
     copy = open_ledger(target)
     row = copy.credential(ALPHA)
     assert row is not None

@@ -20,7 +20,8 @@ from rotator.engine.ports import LedgerError
 from rotator.ledger import SqliteLedger, open_ledger
 from rotator.ledger.tables import SCHEMA
 from rotator.machine.codec import FORMAT
-from tests.contract.ledger.samples import T0, definition, reading, start
+from rotator.machine.facts import State
+from tests.contract.ledger.samples import T0, definition, owing, reading, start
 from tests.contract.ledger.test_inventory import ALPHA, refused
 
 MEANINGS = {
@@ -106,6 +107,15 @@ def test_the_journal_is_append_only(ledger: SqliteLedger, statement: str) -> Non
     with refused("constraint"):
         ledger._writer.do(lambda c: c.exec_driver_sql(statement))
     assert ledger.journal(claim.run) == before
+
+
+def test_a_placement_says_since_when_its_state_stands(ledger: SqliteLedger, path: Path) -> None:
+    claim, facts = start(ledger)
+    for at, state in ((1, State.MAYBE), (2, State.MAYBE), (3, State.DEAD), (4, State.DEAD)):
+        ledger.append(claim, [reading()], owing(facts, 3, state=state), T0 + at)
+        with closing(sqlite3.connect(path)) as raw:
+            (since,) = raw.execute("SELECT since FROM placements WHERE gen = 3").fetchone()
+        assert since == T0 + (1 if at < 3 else 3)
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:

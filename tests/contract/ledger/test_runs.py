@@ -249,6 +249,18 @@ def test_a_wake_for_later_survives_a_claim_before_it(named: Ledger) -> None:
     assert named.claim_next(T0 + 50, "w", T0 + 99) is not None
 
 
+def test_at_the_start_of_the_one_daemon_the_leases_of_the_dead_end(named: Ledger) -> None:
+    dead, facts = start(named, "r1", lease=10_000)
+    free, _ = start(named, "r2", "beta")
+    named.release(free, None, "waiting_for_you")
+    assert (named.end_leases(), named.end_leases()) == (1, 0)
+    claim = named.claim_next(T0, "w2", T0 + 99)
+    assert claim == Claim(R1, 2, T0 + 99)
+    assert named.claim_next(T0, "w2", T0 + 99) is None
+    with pytest.raises(LeaseLost):
+        named.append(dead, [reading()], evolve(plan(), facts, reading(), T0), T0)
+
+
 def test_the_end_frees_the_credential_and_closes_the_run(named: Ledger) -> None:
     claim, facts = start(named)
     after = end(named, claim, facts, Ending.ROLLED_BACK)
