@@ -187,14 +187,17 @@ class Estate:
 
     def environment(self) -> dict[str, str]:
         """The whole environment of the daemon and of the command line: nothing of the caller's."""
-        return {"PATH": os.defpath, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {
+            "PATH": os.defpath, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}",
+        }  # fmt: skip
 
     def start(self, command: Sequence[str] | None = None, timeout_s: float = 30.0) -> None:
         """Start the daemon and wait until its API answers. `command`: another program in front of `serve`."""
         self.write()
         start = [*(command or [str(ROTATOR)]), "serve", "--config", str(self.config)]
-        env = self.environment() | {"PYTHONPATH": str(ROOT)}
-        self._daemon = Process("rotator", start, self.folder / "daemon.log", env=env, cwd=self.folder)
+        log = self.folder / "daemon.log"
+        self._daemon = Process("rotator", start, log, env=self.environment(), cwd=self.folder)
         self._daemon.start()
         self._daemon.wait_ready(self.answers, timeout_s)
 
