@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rotator.engine.ports import Claim, LedgerError
 from rotator.engine.runner import Runner, Timing
 from rotator.engine.service import Service
 from rotator.engine.tick import Tick, TickRules
-from rotator.ledger import open_ledger
+from rotator.ledger import SqliteLedger, open_ledger
 from rotator.plugin_api import Misconfigured
 from rotator.settings.problems import ConfigurationRefused
 
@@ -28,16 +29,19 @@ from .clock import SystemClock, new_id
 from .health import HealthServer
 from .identity import identify
 from .limits import LimitsOf
-from .live import Live
+from .live import Changes, Live
 from .logs import configure_logs
 from .marks import Marks
 from .metrics import render
 from .signals import Signals, harden
 from .ticker import Ticker
+from .whereabouts import accepted_of, ledger_of
 from .workers import Workers
 
 VERSION = "0.1.0"
 EXIT_INVALID, EXIT_LEDGER = 3, 1
+FIRST_FENCE = 2
+"""The opener has the first, the first worker the second."""
 _LOG = structlog.get_logger()
 
 
@@ -67,39 +71,40 @@ class Daemon:
     def __init__(self, config: Path, clock: SystemClock, closing: ExitStack) -> None:
         self.clock = clock
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.live = Live(config, clock, closing, VERSION)
+        self.closing = closing
+        where = ledger_of(config)
+        ledger = self._open(where) if where is not None and where.is_file() else None
+        self.live = Live(config, clock, closing, VERSION, None if ledger is None else accepted_of(ledger))
         settings = self.live.settings
-        self.ledger = open_ledger(Path(settings.daemon.ledger), clock)
-        closing.callback(self.ledger.close)
-        closing.enter_context(self.ledger.guard())
+        meant = Path(settings.daemon.ledger)
+        self.ledger = ledger if ledger is not None and meant == where else self._open(meant)
         self.ledger.end_leases()
         fingerprints, installation = identify(settings, self.ledger, new_id)
-        changed = self.live.accept(self.ledger)
+        changes = self.live.accept(self.ledger)
         self.timing = timing_of(settings.daemon.deadline, settings.daemon.landing)
         self.stopping = False
         self.limits = LimitsOf(self.ledger, lambda: self.live.traits)
-        self.marks = Marks(self.ledger, installation, self.live.stores)
-        self.observe = self.marks.behind()
+        self.marks = Marks(self.ledger, clock, installation, lambda: self.live.stores)
         performer = Performer(self.live, clock, fingerprints, installation.name)
         runner = Runner(
             self.ledger, performer, clock, self.timing, installation=installation.name,
             limits=self.limits, stopping=lambda: self.stopping,
         )  # fmt: skip
-        self.workers = Workers(settings.daemon.workers, runner.work, self._after)
+        self.workers = Workers(settings.daemon.workers, self._before(runner.work), self._after)
         self.opener = self.live.opener(self.ledger, new_id, self.owner)
         self.tick = Tick(
             self.ledger, clock, self.opener, TickRules(), owner=self.owner, lease=self.timing.lease,
-            submit=self.workers.submit, free=self.workers.free, observing=lambda: self.observe,
+            submit=self.workers.submit, free=self.workers.free, observing=self.marks.observing,
+            managed=lambda: self.live.managed,
         )  # fmt: skip
-        for name in changed:
-            self.tick.refresh(name)
+        self._schedule(changes)
         self.ticker = Ticker(self.tick, clock, seconds=settings.daemon.tick / 1000)
         inspection = self.live.inspection()
         self.service = Service(
             ledger=self.ledger, clock=clock, planner=lambda: self.live.planner, tick=self.tick, inspector=inspection,
-            limits=self.limits, render_metrics=self._metrics, observing=lambda: self.observe,
+            limits=self.limits, render_metrics=self._metrics, observing=self.marks.observing,
             version=VERSION, owner=self.owner,
-            intake=inspection, opener=self.opener, reconfigure=self.reload, wake_workers=self.tick, new_id=new_id,
+            intake=inspection, opener=self.opener, reconfigure=self.reload, wake_workers=self.tick.wake, new_id=new_id,
         )  # fmt: skip
 
     def run(self, *, once: bool) -> int:
@@ -115,7 +120,7 @@ class Daemon:
             api.start()
             health.start()
             self.ticker.start()
-            _LOG.info("daemon.started", version=VERSION, observe=self.observe)
+            _LOG.info("daemon.started", version=VERSION, observe=self.marks.observing())
             signals.wait()
             self.stopping = True
             self.ticker.stop()
@@ -129,12 +134,32 @@ class Daemon:
     def reload(self) -> dict[str, object]:
         """Read the configuration anew, or keep the old one whole (ConfigurationRefused is told to the caller)."""
         changes = self.live.reload(self.ledger)
-        for name in changes["changed_ids"]:
-            self.tick.refresh(name)
-        return changes
+        self._schedule(changes)
+        for name in changes.changed:
+            row = self.ledger.credential(name)
+            if row is not None and row.open_run is not None:  # what held it may be gone
+                self.ledger.wake(row.open_run, self.clock.now())
+        return {
+            "changed": bool(changes.changed or changes.gone or changes.otherwise), "added": sorted(changes.added),
+            "changed_ids": sorted({*changes.changed, *changes.gone}), "unmanaged": sorted(changes.gone),
+        }  # fmt: skip
+
+    def _open(self, path: Path) -> SqliteLedger:
+        ledger = open_ledger(path, self.clock)
+        self.closing.callback(ledger.close)
+        self.closing.enter_context(ledger.guard())
+        return ledger
+
+    def _schedule(self, changes: Changes) -> None:
+        """Write the due times of what changed; of all, if a start or a reload before this died half-way."""
+        if changes.everything:
+            self.tick.refresh_all()
+        elif changes.changed or changes.gone:
+            self.tick.refresh(*changes.changed, *changes.gone)
+        self.live.scheduled(self.ledger)
 
     def _metrics(self) -> str:
-        return render(self.ledger, self.clock, self.tick, self.observe)
+        return render(self.ledger, self.clock, self.tick, self.marks.observing())
 
     def _reload_logged(self) -> None:
         try:
@@ -148,6 +173,16 @@ class Daemon:
             self.clock.sleep(0.05)
         self.workers.stop()
         return 0
+
+    def _before(self, work: Callable[[Claim], None]) -> Callable[[Claim], None]:
+        """A run's first worker writes the mark before anything else: a ledger from before the run is then told."""
+
+        def marked(claim: Claim) -> None:
+            if claim.fence <= FIRST_FENCE:
+                self.marks.write()
+            work(claim)
+
+        return marked
 
     def _after(self, claim: Claim) -> None:
         """A run was worked: if it ended, its credential has a new due time, and the stores a new mark."""

@@ -85,6 +85,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"
     ),
     "engine.tick.brake": _event("Too many credentials fall due at once: none is begun until a person looks.", "due"),
+    "engine.tick.bug": _event("A credential that is due met a bug; it is tried again later.", "error"),
     "engine.tick.ledger": _event(
         "The ledger could not be read or written by a tick; the next one tries again.", "code"
     ),

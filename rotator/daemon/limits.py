@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rotator.engine.calendar import in_window, window_opens
+from rotator.engine.inventory import paused_until
 from rotator.engine.planning import TraitsOf
 from rotator.engine.ports import Ledger, RunRow
 from rotator.machine.facts import Facts, RunKind
-from rotator.machine.holds import FOREVER, Limits
+from rotator.machine.holds import Limits
 from rotator.machine.ids import Millis
 
 SCHEDULER = "scheduler"
@@ -27,19 +28,16 @@ class LimitsOf:
 
     def __call__(self, run: RunRow, facts: Facts, now: Millis) -> Limits:
         return Limits(
-            paused_until=self._paused(run),
+            paused_until=self._paused(run, now),
             window_opens=self._window(run, now),
             probes_until=self._probes(run, facts, now),
         )
 
-    def _paused(self, run: RunRow) -> Millis | None:
+    def _paused(self, run: RunRow, now: Millis) -> Millis | None:
         if run.kind in EMERGENCIES:
             return None
         row = self._ledger.credential(run.credential)
-        pause = None if row is None else row.pause or row.definition.policy.pause
-        if pause is None:
-            return None
-        return FOREVER if pause.until is None else pause.until
+        return None if row is None else paused_until(row.pause, row.definition.policy.pause, now)
 
     def _window(self, run: RunRow, now: Millis) -> Millis | None:
         window = run.definition.policy.schedule.window
@@ -55,7 +53,10 @@ class LimitsOf:
             kind = kinds.get(home.endpoint)
             if kind is None:
                 continue
-            traits = self._traits()(home.endpoint, kind)
+            try:
+                traits = self._traits()(home.endpoint, kind)
+            except LookupError:
+                continue  # no longer configured: the step itself says so
             if traits.probe_failures is None:
                 continue
             # One is left for the verify that may be refused while a person tries to log in.

@@ -60,7 +60,7 @@ def _levels(work: Work, home: Home) -> list[tuple[Grade, str, list[tuple[Home, G
     here = [
         (where, gen)
         for (gen, where), row in work.facts.placements.items()
-        if where.endpoint == home.endpoint and row.state in HERE | {State.MAYBE} and gen != work.step.gen
+        if where.endpoint == home.endpoint and gen != work.step.gen and _may_serve(work, gen, row.state)
     ]
     same = sorted((pair for pair in here if pair[0] == home), key=lambda pair: -pair[1])
     fillers = work.facts.fillers
@@ -69,3 +69,8 @@ def _levels(work: Work, home: Home) -> list[tuple[Grade, str, list[tuple[Home, G
         (Grade.NEUTRAL, "neutral value", [pair for pair in same if pair[1] in fillers]),
         (Grade.WITNESS, "witness", [pair for pair in here if pair[0] != home]),
     ]
+
+
+def _may_serve(work: Work, gen: Gen, state: State) -> bool:
+    """In place, or possibly so and meant to be: a value that is to die is no control, and trying it costs budget."""
+    return state in HERE or (state is State.MAYBE and gen not in work.facts.doomed)

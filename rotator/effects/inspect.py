@@ -34,7 +34,7 @@ from rotator.plugin_api import (
 )
 
 from .platforms import Call, Platform, World
-from .values import slot_of, subject_of
+from .values import authority_of, slot_of, subject_of
 
 SECONDS = 20.0
 LARGEST = 65_536
@@ -66,17 +66,23 @@ class Inspection:
 
     def verify(self, definition: Credential, facts: Facts) -> Sequence[Seen]:
         """Probe what the store shows its readers, at every home of it."""
-        value = self._current(definition)
         gen = current_known(facts)
+        try:
+            value = self._current(definition)
+        except PluginError as error:
+            return [Seen(definition.store.path, "inconclusive", error.reason)]
         if value is None:
             return [Seen(definition.store.path, "absent", "no_value")]
         homes = facts.homes.get(gen, ()) if gen is not None else ()
-        found = []
-        for home in homes:
-            authority = next(one for one in definition.authorities if one.endpoint == home.endpoint)
+        return [self._verify_at(definition, home, value) for home in homes]
+
+    def _verify_at(self, definition: Credential, home: Home, value: Secret) -> Seen:
+        try:
+            authority = authority_of(definition, home)
             answer = self._probe(authority, home.principal, value)
-            found.append(Seen(str(home), *told(answer, home.principal, self._platform(authority))))
-        return found
+            return Seen(str(home), *told(answer, home.principal, self._platform(authority)))
+        except PluginError as error:
+            return Seen(str(home), "inconclusive", error.reason)
 
     def findings(self, definition: Credential) -> Sequence[tuple[str, str]]:
         """What would be in the way: the store's check of the slot, each authority's preflight."""
@@ -94,7 +100,11 @@ class Inspection:
     def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
         """The reads of every kind of an endpoint: preflight and listing."""
         steps: list[Mapping[str, Any]] = []
-        for kind in self._kinds_of(endpoint):
+        try:
+            kinds = self._kinds_of(endpoint)
+        except PluginError as error:
+            return [{"ability": "-", "ok": False, "says": error.reason.replace("_", " ")}]
+        for kind in kinds:
             platform = self._world.platform(endpoint, kind)
             subject = Subject(principal=platform.admin)
             if platform.kind.preflight is not None:
@@ -141,6 +151,10 @@ class Inspection:
             answer = self._probe(authority, principal, value)
             word, reason = told(answer, principal, platform)
             if word == "alive" and isinstance(answer, Alive):
+                missing = sorted(set(authority.scopes) - (answer.scopes or set(authority.scopes)))
+                if missing:
+                    words = f"{authority.endpoint}: the value in the store lacks the scope {', '.join(missing)}"
+                    return Adoptable(refused="scopes_missing", says=words)
                 return self._bind(authority, principal, value, answer, platform)
             last = last or reason or word
         if "scopes" in last or (lacking and last):
@@ -154,15 +168,30 @@ class Inspection:
         home = Home(authority.endpoint, principal)
         traits = platform.kind.traits
         by_handle = platform.kind.revoke is not None and traits.live != 1 and not platform.kind.revoke_by_value
-        handle = answer.handle or authority.handle
-        if handle is None and by_handle and platform.kind.list is not None:
-            rows = platform.listing(call(), subject_of(authority, home))
-            same = [row.handle for row in rows if row.same is not None and row.same.matches(value)]
-            handle = same[0] if len(same) == 1 else None
+        handle = answer.handle
         if handle is None and by_handle:
-            words = "the platform does not say by which id it knows this value: set `authority.handle`"
+            handle = self._listed(authority, home, value, platform)
+        if handle is None and by_handle:
+            words = (
+                "the platform does not say by which id it knows this value: set `authority.handle` to one that it lists"
+            )
             return Adoptable(refused="handle_unknown", says=words)
         return Adoptable(handles=((home, Handle(handle)),) if handle else (), active=(home,))
+
+    def _listed(self, authority: AuthorityRef, home: Home, value: Secret, platform: Platform) -> str | None:
+        """By which handle the list knows this value. A configured handle that the list denies is none: a rotation would
+        revoke somebody else's (R22)."""
+        if platform.kind.list is None:
+            return authority.handle
+        rows = platform.listing(call(), subject_of(authority, home))
+        same = [row.handle for row in rows if row.same is not None and row.same.matches(value)]
+        if len(same) == 1 and authority.handle in (None, same[0]):
+            return same[0]
+        shown = [row.handle for row in rows if row.same is not None]
+        unseen = {row.handle for row in rows if row.active and row.principal in (None, home.principal)}.difference(
+            shown
+        )
+        return authority.handle if authority.handle in unseen else None
 
     # -- values come in --------------------------------------------------------------------------------------------
 
@@ -173,7 +202,10 @@ class Inspection:
 
     def take_admin(self, endpoint: str, source: str, replace: bool) -> Mapping[str, str]:
         """Into the place that the endpoint's `admin.value` names."""
-        ref = self._admin_of(endpoint)
+        try:
+            ref = self._admin_of(endpoint)
+        except PluginError as error:
+            return {"refused": error.reason}
         if ref is None:
             return {"refused": "admin_in_file"}
         refused = self._take(ref.store, ref.path, ref.field, source, replace=replace)

@@ -7,14 +7,14 @@ call. A step is refused locally (*unsent*) once its deadline has passed: the nex
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rotator.engine.inventory import AuthorityRef
 from rotator.engine.ports import Clock, Observed, Performed, Work
 from rotator.machine.events import Outcome
 from rotator.machine.facts import LegName, RunKind
-from rotator.machine.ids import Gen, Handle, Home, Label
+from rotator.machine.ids import Gen, Handle, Home, Label, Millis
 from rotator.machine.ids import Version as MachineVersion
 from rotator.machine.steps import Answer, CurrentIs, Listed, Made, OutcomeKind, Row, Staged, StepKind
 from rotator.machine.steps import Probed as MachineProbed
@@ -69,6 +69,16 @@ class Site:
     platform: Platform
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a probe said, in the machine's words; `not_before`: when the platform wants to be asked again."""
+
+    answer: Answer
+    reason: str
+    not_before: Millis | None
+    seen: Observed
+
+
 class Performer:
     """The effects of one installation. `world` says what is configured now, the work what was frozen."""
 
@@ -113,14 +123,17 @@ class Performer:
         kept, gen = self._kept(work), _gen(work)
         if work.step.from_current:
             kept.store.stage_current(kept.slot, int(gen))
-        elif kept.staged(gen) is None:
+            return done(work.step, None, self._seen_stage(work, kept, gen))
+        value = kept.staged(gen)
+        if value is None:
             homes = [work.step.home] if work.step.home else list(work.facts.homes.get(gen, ()))
             specs = [self._site(work, home).platform.kind.value for home in homes] or [
                 self._world.platform(one.endpoint, one.kind).kind.value for one in work.definition.authorities
             ]
-            kept.store.stage(kept.slot, int(gen), generate(joined(specs)))
-        value = kept.staged(gen)
-        return done(work.step, None, None if value is None else self._seen(work, gen, value))
+            value = generate(joined(specs))
+            self._call(work)  # the read above took of the time
+            kept.store.stage(kept.slot, int(gen), value)
+        return done(work.step, None, self._seen(work, gen, value))
 
     def promote(self, work: Work) -> Performed:
         kept, gen = self._kept(work), _gen(work)
@@ -134,9 +147,15 @@ class Performer:
         kept, gen = self._kept(work), _gen(work)
         run = work.facts.run
         last = run is not None and run.legs[:1] in ((LegName.RETIRE,), (LegName.GIVE_UP,))
-        if last and gen in work.facts.current:
+        cleared = last and gen in work.facts.current
+        if cleared:
             kept.store.clear(kept.slot)
-        kept.store.finalize(kept.slot, int(gen))
+        try:
+            kept.store.finalize(kept.slot, int(gen))
+        except Failed as error:
+            if cleared and error.unsent:  # this request never left, but the one before it did
+                raise Failed(error.reason, status=error.status, retry_after=error.retry_after) from None
+            raise
         return done(work.step, None)
 
     # -- authorities -----------------------------------------------------------------------------------------------
@@ -171,8 +190,9 @@ class Performer:
     def verify(self, work: Work) -> Performed:
         site, gen = self._here(work), _gen(work)
         value = self._kept(work).value(work, gen)
-        answer, reason, seen = self._probe(work, site, gen, value)
-        return Performed(Outcome(work.step, OutcomeKind.DONE, MachineProbed(answer), reason), seen)
+        tried = self._probe(work, site, gen, value)
+        found = MachineProbed(tried.answer)
+        return Performed(Outcome(work.step, OutcomeKind.DONE, found, tried.reason, tried.not_before), tried.seen)
 
     def prove(self, work: Work) -> Performed:
         """Try a value that should be dead, beside a control. Without a control it is not tried: that costs budget."""
@@ -182,18 +202,11 @@ class Performer:
         if control is None:
             found = MachineProbed(Answer.INCONCLUSIVE)
             return Performed(Outcome(work.step, OutcomeKind.DONE, found, "no_control"))
-        answer, reason, seen = self._probe(work, site, gen, value)
-        if answer is not Answer.REJECTED:
-            return Performed(Outcome(work.step, OutcomeKind.DONE, MachineProbed(answer), reason), seen)
-        seen = Observed(
-            gen=gen,
-            home=site.home,
-            refusal=reason,
-            grade=control.grade,
-            control=control.what,
-            fingerprint=self._fingerprints.of(work.definition.id, value),
-        )
-        return Performed(Outcome(work.step, OutcomeKind.DONE, MachineProbed(answer, control.grade), reason), seen)
+        tried = self._probe(work, site, gen, value)
+        rejected = tried.answer is Answer.REJECTED
+        found = MachineProbed(tried.answer, control.grade if rejected else None)
+        seen = replace(tried.seen, grade=control.grade, control=control.what) if rejected else tried.seen
+        return Performed(Outcome(work.step, OutcomeKind.DONE, found, tried.reason, tried.not_before), seen)
 
     def revoke(self, work: Work) -> Performed:
         site, gen = self._here(work), _gen(work)
@@ -208,7 +221,11 @@ class Performer:
     def sweep(self, work: Work) -> Performed:
         site, gen = self._here(work), _gen(work)
         of = generation_of(work, gen, site.home, site.subject, site.platform.kind)
-        site.platform.sweep(self._call(work), SweepRequest(target=of))
+        swept = site.platform.sweep(self._call(work), SweepRequest(target=of))
+        left = None if swept.left_until is None else int(swept.left_until.timestamp() * 1000)
+        if left is not None and left > self._clock.now():
+            # Some cannot be ended: until they die by themselves, a refusal of the root proves little.
+            return Performed(Outcome(work.step, OutcomeKind.FAILED, reason="derived_left", not_before=left))
         return done(work.step, None)
 
     def listing(self, work: Work) -> Performed:
@@ -267,16 +284,19 @@ class Performer:
         return self._world.platform(first.endpoint, first.kind).kind
 
     def _call(self, work: Work) -> Call:
-        """The rest of the deadline, asked directly before sending (R15)."""
-        left = (work.intent.deadline - self._clock.now()) / 1000
+        """The rest of the deadline, asked directly before sending (R15). Never more than the whole span: the clock may
+        have been set back since the intent."""
+        until, span = work.intent.deadline, work.intent.deadline - work.intent.at
+        left = min(until - self._clock.now(), span) / 1000
         if left <= 0:
             raise Failed("deadline", unsent=True)
         return Call(run=work.run, seconds=left)
 
-    def _probe(self, work: Work, site: Site, gen: Gen, value: Secret) -> tuple[Answer, str, Observed]:
+    def _probe(self, work: Work, site: Site, gen: Gen, value: Secret) -> Tried:
         of = generation_of(work, gen, site.home, site.subject, site.platform.kind)
         answer = site.platform.probe(self._call(work), ProbeRequest(target=of, value=value))
         word, reason = judged(answer, site)
+        wait = answer.retry_after if isinstance(answer, Inconclusive) else None
         seen = Observed(
             gen=gen,
             home=site.home,
@@ -284,12 +304,13 @@ class Performer:
             identity=(answer.principal or "") if isinstance(answer, Alive) else "",
             fingerprint=self._fingerprints.of(work.definition.id, value),
         )
-        return word, reason, seen
+        not_before = None if wait is None else self._clock.now() + int(wait.total_seconds() * 1000)
+        return Tried(word, reason, not_before, seen)
 
     def _control(self, work: Work, site: Site, kept: Kept) -> Control | None:
         def alive(home: Home, gen: Gen, value: Secret) -> bool:
             other = self._site(work, home)
-            return self._probe(work, other, gen, value)[0] is Answer.ALIVE
+            return self._probe(work, other, gen, value).answer is Answer.ALIVE
 
         return find_control(
             work,
@@ -310,6 +331,14 @@ class Performer:
 
     def _ours(self, row: Found) -> Label | None:
         return Label(row.label) if row.label and row.label.startswith(self._prefix) else None
+
+    def _seen_stage(self, work: Work, kept: Kept, gen: Gen) -> Observed | None:
+        """Evidence only: the stage is acknowledged, whatever this read says."""
+        try:
+            value = kept.staged(gen)
+        except PluginError:
+            return None
+        return None if value is None else self._seen(work, gen, value)
 
     def _seen(self, work: Work, gen: Gen, value: Secret) -> Observed:
         return Observed(gen=gen, fingerprint=self._fingerprints.of(work.definition.id, value))

@@ -6,6 +6,7 @@ Read from the ledger and, for plan and verify, by probes that change nothing. Ne
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from rotator.machine.plan import Plan
 
 from .inspection import Inspector
 from .inventory import CredentialId
+from .opening import in_use_first
 from .planning import Planner, digest
 from .ports import Claim, Clock, CredentialRow, Debt, Ledger, RunId, RunRow
 from .requests import Json, RequestRefused, Selection
@@ -33,6 +35,7 @@ from .views import credential_view, debt_view, event_view, generations_view, ins
 from .wording import answer_in_words, event_in_words, step_in_words
 
 NOT_FOUND, USAGE, BUSY = 5, 2, 6
+MOST_RUNS = 10_000
 SOON = 5
 
 
@@ -57,7 +60,8 @@ class Enquiries:
         debts = self.ledger.debts()
         open_runs = [self.run(run.id) for run in self.ledger.runs(open_only=True, limit=1000)]
         waiting = [run for run in open_runs if run["question"] is not None]
-        coming = sorted((row for row in rows if row.next_due_at is not None), key=lambda row: row.next_due_at or 0)
+        waits = (row for row in rows if row.next_due_at is not None and row.open_run is None)
+        coming = sorted(waits, key=lambda row: row.next_due_at or 0)
         installation = self.ledger.installation()
         return {
             "installation": "" if installation is None else installation.name,
@@ -84,18 +88,19 @@ class Enquiries:
         }
 
     def credentials(self, selection: Selection) -> Json:
-        return {
-            "items": [credential_view(row, len(self.ledger.debts(row.definition.id))) for row in self.select(selection)]
-        }
+        rows = self.select(selection)
+        owed = Counter(debt.credential for debt in self.ledger.debts())
+        return {"items": [credential_view(row, owed[row.definition.id]) for row in rows]}
 
     def explain(self, credential: str) -> Json:
         row, now = self.row(credential), self.clock.now()
         schedule = self.tick.schedule(row, now)
         verdict = due(schedule, now)
         run = None if row.open_run is None else self.ledger.run(row.open_run)
-        coming = RunKind.ADOPT if row.facts.top == 0 else RunKind.ROTATE
-        plan = self.planner().plan(row.definition, coming if run is None else run.kind)
-        steps = self._rehearsed(plan if run is None else run.plan, row.facts, run is not None)
+        steps = [] if run is None else lines_of(self._rehearsed(run.plan, row.facts, True))
+        if run is None and row.managed:
+            coming = self._plan(row, RunKind.ADOPT if row.adopted_at is None else RunKind.ROTATE, look=False)
+            steps = coming.get("steps", [])
         fingerprints = self.ledger.fingerprints(row.definition.id)
         return {
             **credential_view(row, len(self.ledger.debts(row.definition.id))),
@@ -105,7 +110,7 @@ class Enquiries:
             "held": "" if run is None else run.held_why,
             "held_says": "" if run is None or not run.held_why else self.words(run.held_why),
             "run": None if run is None else self.run(run.id),
-            "steps": lines_of(steps),
+            "steps": steps,
             "generations": generations_view(row.facts, fingerprints),
         }
 
@@ -116,7 +121,7 @@ class Enquiries:
         return {"items": [self._plan(row, RunKind(kind)) for row in self.select(selection)]}
 
     def certificate(self, campaign: str) -> Json:
-        runs = [run for run in self.ledger.runs(limit=10_000) if run.campaign == campaign]
+        runs = [run for run in self.ledger.runs(limit=MOST_RUNS) if campaign and run.campaign == campaign]
         if not runs:
             raise RequestRefused("ROT-NOT-FOUND", f"no campaign {campaign}", exit=NOT_FOUND)
         parts = []
@@ -177,13 +182,13 @@ class Enquiries:
         }  # fmt: skip
 
     def events(self, run: str, after: int, wait: float) -> Json:
-        row = self.run_row(run)
         until = self.clock.monotonic() + min(wait, 30.0)
         while True:
-            entries = self.ledger.journal(row.id, after)
+            # In this order: an answer that says "ended" has the last events with it.
             row = self.run_row(run)
             found = self.ledger.credential(row.credential)
             facts = Facts() if found is None else found.facts
+            entries = self.ledger.journal(row.id, after)
             code = run_exit(row, facts)
             if entries or code is not None or self.clock.monotonic() >= until:
                 break
@@ -238,7 +243,7 @@ class Enquiries:
     def select(self, selection: Selection) -> list[CredentialRow]:
         """The rows that a selection means; refused if it means none."""
         if selection.ids:
-            return [self.row(name) for name in selection.ids]
+            return [self.row(name) for name in dict.fromkeys(selection.ids)]
         rows = [row for row in self.ledger.credentials() if row.managed]
         if selection.workflow:
             rows = [row for row in rows if selection.workflow in row.definition.workflows]
@@ -264,33 +269,30 @@ class Enquiries:
             "ROT-RUN-BUSY", "a step of this run is under way", exit=BUSY, run=run, hint=f"rotator runs watch {run}"
         )
 
-    def settle(self, run: RunId) -> None:
-        """Wait for a run that was told to end (bounded)."""
-        limit = self.clock.monotonic() + 30
-        while self.clock.monotonic() < limit:
-            row = self.ledger.run(run)
-            if row is None or row.ended_at is not None:
-                return
-            self.clock.sleep(0.02)
-
-    def _plan(self, row: CredentialRow, kind: RunKind) -> dict[str, Any]:
-        if row.facts.top == 0 and kind is not RunKind.ADOPT:
-            refused = {"code": "not_adopted", "says": f"adopt it first: rotator adopt {row.definition.id}"}
-            return {"credential": row.definition.id, "kind": kind.value, "refused": refused}
+    def _plan(self, row: CredentialRow, kind: RunKind, *, look: bool = True) -> dict[str, Any]:
+        """`look`: with the reads of the world that a plan may make."""
+        head = {"credential": row.definition.id, "kind": kind.value}
+        if row.adopted_at is None and kind is not RunKind.ADOPT:
+            says = f"adopt it first: rotator adopt {row.definition.id}"
+            return head | {"refused": {"code": "not_adopted", "says": says}}
+        if row.adopted_at is not None and kind is RunKind.ADOPT:
+            return head | {"refused": {"code": "already_adopted", "says": "it is adopted already"}}
         try:
             plan = self.planner().plan(row.definition, kind)
         except LookupError as missing:
-            refused = {"code": "unknown_endpoint", "says": str(missing)}
-            return {"credential": row.definition.id, "kind": kind.value, "refused": refused}
+            return head | {"refused": {"code": "unknown_endpoint", "says": str(missing)}}
+        found = list(self.inspector.findings(row.definition)) if look else []
+        if look and kind is RunKind.ADOPT:
+            seen = self.inspector.adoptable(row.definition)
+            plan = in_use_first(plan, seen.active)
+            if seen.refused:
+                found.append((seen.refused, seen.says or self.words(seen.refused)))
         dry = self._rehearsed(plan, row.facts, False)
-        found = self.inspector.findings(row.definition)
-        return {
-            "credential": row.definition.id,
-            "kind": kind.value,
+        return head | {
             "digest": digest(row.definition, plan),
             "steps": lines_of(dry),
             "exposure": exposure_of(dry),
-            "irreversible": [step_in_words(one.step) for one in dry.cannot_be_undone if one.step is not None],
+            "irreversible": [*replaced_of(plan, row.facts), *undoable_of(dry)],
             "ending": None if dry.ending is None else dry.ending.value,
             "asks": None if dry.question is None else self.words(dry.question.topic.value),
             "findings": [{"code": code, "says": says} for code, says in found],
@@ -306,8 +308,10 @@ class Enquiries:
 
     def _history(self, run: RunRow) -> list[Any]:
         """All journal rows of the credential up to and with this run: a proof may be older than the campaign."""
-        rows = self.ledger.runs(credential=run.credential, limit=10_000)
-        return [entry for one in reversed(rows) for entry in self.ledger.journal(one.id)]
+        rows = self.ledger.runs(credential=run.credential, limit=MOST_RUNS)
+        # One run a credential is open at a time: in the order of their opening the journals follow one another.
+        before = [one for one in reversed(rows) if (one.opened_at, one.id) <= (run.opened_at, run.id)]
+        return [entry for one in before for entry in self.ledger.journal(one.id)]
 
     def _question(self, row: RunRow, facts: Facts) -> dict[str, Any] | None:
         question = facts.question
@@ -345,6 +349,26 @@ class Enquiries:
             if debt.credential not in prints:
                 prints[debt.credential] = self.ledger.fingerprints(debt.credential)
         return [debt_view(debt, prints[debt.credential].get(debt.gen, "")) for debt in debts]
+
+
+def undoable_of(dry: Rehearsal) -> list[str]:
+    """What cannot be undone, in words."""
+    return [step_in_words(one.step) for one in dry.cannot_be_undone if one.step is not None]
+
+
+def replaced_of(plan: Plan, facts: Facts) -> list[str]:
+    """Of an alternating pair: whose present password will be replaced, though nobody asked for that principal."""
+    when = "by the first rotation" if plan.kind is RunKind.ADOPT else "by this run"
+    if plan.kind not in {RunKind.ADOPT, RunKind.ROTATE, RunKind.OVERLAP, RunKind.CONTAIN}:
+        return []
+    used = {home for gen in facts.current for home in facts.homes.get(gen, ())}
+    found = []
+    for one in plan.authorities:
+        if one.alternating:
+            # Without anything in use yet, an adopted value is bound to the first of the pair.
+            idle = next((home for home in one.homes() if home not in (used or {one.homes()[0]})), one.homes()[1])
+            found.append(f"the idle principal {idle}: its present password will be replaced {when}")
+    return found
 
 
 def lines_of(dry: Rehearsal) -> list[dict[str, Any]]:

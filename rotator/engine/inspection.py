@@ -24,6 +24,16 @@ class Seen:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Adoptable:
+    """What inspection found of a credential that stands in the store: its handles, or why it cannot be adopted."""
+
+    handles: tuple[tuple[Home, Handle], ...] = ()
+    active: tuple[Home, ...] = ()
+    refused: str = ""
+    says: str = ""
+
+
 class Inspector(Protocol):
     """Reads of the world, through the effects."""
 
@@ -35,6 +45,10 @@ class Inspector(Protocol):
         """(code, words) of what would be in the way: store checks and preflights."""
         ...
 
+    def adoptable(self, definition: Credential) -> Adoptable:
+        """Probe and list, to find the handle of what the store holds now. Changes nothing."""
+        ...
+
     def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
         """The reads of an endpoint against the real thing: {ability, ok, says}."""
         ...
@@ -44,22 +58,8 @@ class Inspector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Adoptable:
-    """What inspection found of a credential that stands in the store: its handles, or why it cannot be adopted."""
-
-    handles: tuple[tuple[Home, Handle], ...] = ()
-    active: tuple[Home, ...] = ()
-    refused: str = ""
-    says: str = ""
-
-
 class Intake(Protocol):
-    """What the service asks of the effects beside steps: reads, and the one way in for values."""
-
-    def adoptable(self, definition: Credential) -> Adoptable:
-        """Probe and list, to find the handle of what the store holds now. Changes nothing."""
-        ...
+    """The one way in for values."""
 
     def take_first(self, definition: Credential, source: str) -> str:
         """Take the value in a 0600 file of the daemon's own uid into the store. Empty, or a reason code."""

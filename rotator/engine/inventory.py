@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
+from rotator.machine.holds import FOREVER
 from rotator.machine.ids import Millis
 
 from .calendar import Schedule
@@ -84,6 +85,12 @@ class Pause:
     by: str
     reason: str
     until: Millis | None = None
+
+
+def paused_until(by_hand: Pause | None, configured: Pause | None, now: Millis) -> Millis | None:
+    """Until when a credential is paused, by whichever lasts longer; FOREVER without an end, None: not paused."""
+    ends = [FOREVER if one.until is None else one.until for one in (by_hand, configured) if one is not None]
+    return max((end for end in ends if end > now), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class Opener:
         return run.id
 
     def _give_way(self, open_run: RunId, order: Order) -> None:
-        """End an open reconcile for the sake of `order`. Raises RunOpen if it is another run, or in a worker's hands."""
+        """End an open reconcile for the sake of `order`. Raises RunOpen for another run, or one in a worker's hands."""
         held = self._ledger.run(open_run)
         if held is None or held.ended_at is not None:
             return

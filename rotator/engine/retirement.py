@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rotator.machine.events import Outcome
-from rotator.machine.facts import Facts, State
+from rotator.machine.facts import Facts, RunKind, State
 from rotator.machine.ids import Gen
 from rotator.machine.steps import Answer, Probed, StepKind
 
@@ -31,9 +31,11 @@ def certificate_of(
     proofs: dict[tuple[Gen, str], list[dict[str, Any]]] = {}
     for entry in journal:
         event = entry.event
-        if not isinstance(event, Outcome) or event.step.kind is not StepKind.PROVE or event.step.gen is None:
+        if not isinstance(event, Outcome) or not isinstance(event.found, Probed) or event.step.gen is None:
             continue
-        if isinstance(event.found, Probed) and event.found.answer is Answer.REJECTED:
+        if event.found.answer in {Answer.ALIVE, Answer.STRANGER}:
+            proofs.pop((event.step.gen, str(event.step.home)), None)  # every refusal before means nothing
+        elif event.step.kind is StepKind.PROVE and event.found.answer is Answer.REJECTED:
             seen = observed_view(entry.observed) or {}
             proof = {
                 "at": instant(entry.at), "refusal": seen.get("refusal") or event.reason,
@@ -61,10 +63,11 @@ def certificate_of(
         }
         for gen in sorted({gen for gen, _ in known.keys() | proofs.keys()})
     ]
-    complete = all(
+    serves = frozenset() if run.kind is RunKind.RETIRE else facts.current
+    complete = run.ended_at is not None and all(
         row.state in {State.DEAD, State.ACCEPTED}
         for (gen, _), row in facts.placements.items()
-        if gen not in facts.fillers
+        if gen not in facts.fillers and gen not in serves
     )
     return {
         "id": run.credential, "run": run.id, "ending": None if run.ending is None else run.ending.value,

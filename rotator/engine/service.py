@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from rotator.machine import answers
 from rotator.machine.events import Answered, AnswerKind
-from rotator.machine.evolve import evolve
 from rotator.machine.facts import Facts, RunKind
 from rotator.machine.ids import Millis
 
+from .answering import NotLegal, record
 from .enquiries import Enquiries
 from .inspection import Intake
 from .inventory import Pause
 from .opening import Opener, Order
-from .ports import CredentialRow, RunId, RunOpen, RunRow
+from .ports import CredentialRow, LeaseLost, LedgerError, RunId, RunOpen, RunRow
 from .requests import Caller, Json, RequestRefused, Selection
 from .retirement import split_by_workflow
 from .wording import shown
 
-CONFLICT, NOT_FOUND, USAGE, INVALID, UNCERTAIN = 6, 5, 2, 3, 12
+CONFLICT, NOT_FOUND, USAGE, INVALID, LEDGER = 6, 5, 2, 3, 1
+PATIENCE_S = 90.0
+"""How long a request waits for the step that a reconcile is in."""
 
 
 @dataclass(slots=True)
@@ -42,21 +45,23 @@ class Service(Enquiries):
         """See `Requests`. Refused with the reason code and words if the value cannot be bound or verified."""
         if source and len(ids) != 1:
             raise RequestRefused("ROT-USAGE", "--from takes one credential", exit=USAGE)
-        rows = [self.row(name) for name in ids]
-        opened = []
-        for row in rows:
-            if row.adopted_at is not None:
-                raise RequestRefused(
-                    "ROT-ALREADY-ADOPTED", f"{row.definition.id} is adopted already", exit=CONFLICT,
-                    hint=f"rotator explain {row.definition.id}",
-                )  # fmt: skip
-            if source:
-                self._refuse(row, self.intake.take_first(row.definition, source))
-            found = self.intake.adoptable(row.definition)
-            self._refuse(row, found.refused, found.says)
-            order = Order(RunKind.ADOPT, caller.actor, reason, handles=found.handles, active=found.active)
-            opened.append(self._open(row, order))
-        return {"runs": [self.run(run) for run in opened]}
+        rows = [self.row(name) for name in dict.fromkeys(ids)]
+        return self._each(rows, lambda row: self._adopt(caller, row, source, reason))
+
+    def _adopt(self, caller: Caller, row: CredentialRow, source: str, reason: str) -> RunId:
+        if row.adopted_at is not None:
+            raise RequestRefused(
+                "ROT-ALREADY-ADOPTED", "it is adopted already", exit=CONFLICT,
+                hint=f"rotator explain {row.definition.id}",
+            )  # fmt: skip
+        if row.open_run is not None:
+            raise run_open(row.open_run)
+        if source:
+            self._refuse(self.intake.take_first(row.definition, source))
+        found = self.inspector.adoptable(row.definition)
+        self._refuse(found.refused, found.says)
+        order = Order(RunKind.ADOPT, caller.actor, reason, handles=found.handles, active=found.active)
+        return self._open(row, order)
 
     def deposit(self, caller: Caller, endpoint: str, *, source: str, replace: bool, reason: str) -> Json:
         """See `Requests`."""
@@ -77,10 +82,6 @@ class Service(Enquiries):
             raise RequestRefused("ROT-USAGE", "mode is overlap or contain", exit=USAGE)
         rows = self.select(selection)
         text = why(reason, ticket)
-        if mode == "contain":
-            for row in rows:
-                if row.open_run is not None:
-                    self._answer(caller, row.open_run, Answered(AnswerKind.CONTAIN_NOW), text)
         return self._campaign(caller, rows, kinds[mode], text)
 
     def retire(self, caller: Caller, workflow: str, *, apply: bool, reason: str, ticket: str) -> Json:
@@ -114,15 +115,20 @@ class Service(Enquiries):
         rows = self.select(selection)
         for row in rows:
             self.ledger.pause(row.definition.id, Pause(caller.actor, reason, end))
+            if row.open_run is not None:  # it may be held until another end
+                self.ledger.wake(row.open_run, self.clock.now())
         return {"paused": [row.definition.id for row in rows]}
 
     def resume(self, caller: Caller, selection: Selection, *, reason: str) -> Json:
-        """See `Requests`."""
+        """See `Requests`. Of everything: the brake is released too."""
         rows = self.select(selection)
         for row in rows:
             self.ledger.pause(row.definition.id, None)
             if row.open_run is not None:
                 self.ledger.wake(row.open_run, self.clock.now())
+        self.tick.refresh(*(row.definition.id for row in rows if row.open_run is None))
+        if selection.everything:
+            self.tick.release_brake()
         self.wake_workers()
         return {"resumed": [row.definition.id for row in rows]}
 
@@ -133,58 +139,76 @@ class Service(Enquiries):
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _campaign(self, caller: Caller, rows: Sequence[CredentialRow], kind: RunKind, reason: str) -> Json:
-        campaign, runs, refused = self.new_id(), [], []
+        campaign = self.new_id()
+        order = Order(kind, caller.actor, reason, campaign)
+        return {"campaign": campaign, **self._each(rows, lambda row: self._ordered(caller, row, order))}
+
+    def _ordered(self, caller: Caller, row: CredentialRow, order: Order) -> RunId:
+        """A run of this order; an open run is told to contain where that is wanted."""
+        held = None if row.open_run is None else self.ledger.run(row.open_run)
+        if order.kind is RunKind.CONTAIN and held is not None and held.kind is not RunKind.RECONCILE:
+            self._answer(caller, held.id, Answered(AnswerKind.CONTAIN_NOW), order.reason)
+            return held.id
+        if row.adopted_at is None:
+            raise RequestRefused("ROT-NOT-ADOPTED", "it is not adopted yet", exit=CONFLICT)
+        return self._open(row, order)
+
+    def _each(self, rows: Sequence[CredentialRow], opened: Callable[[CredentialRow], RunId]) -> dict[str, Any]:
+        """{runs, refused}: one that is refused keeps none of the others from its run. Raises the refusal if nothing
+        was opened at all."""
+        runs: list[Json] = []
+        refused: list[tuple[str, RequestRefused]] = []
         for row in rows:
             try:
-                if row.adopted_at is None:
-                    raise RequestRefused("ROT-NOT-ADOPTED", "it is not adopted yet", exit=CONFLICT)
-                runs.append(self.run(self._open(row, Order(kind, caller.actor, reason, campaign))))
+                runs.append(self.run(opened(row)))
             except RequestRefused as no:
-                refused.append({"credential": row.definition.id, "code": no.code, "says": no.message, "run": no.run})
-        if refused and not runs:
-            first = refused[0]
-            hint = f"rotator runs watch {first['run']}" if first["run"] else f"rotator explain {first['credential']}"
-            raise RequestRefused(
-                first["code"], f"{first['credential']}: {first['says']}", exit=CONFLICT, run=first["run"], hint=hint
-            )
-        return {"campaign": campaign, "runs": runs, "refused": refused}
+                refused.append((row.definition.id, no))
+            except LedgerError as error:
+                code = f"ROT-LEDGER-{code_of(error.code)}"
+                refused.append((row.definition.id, RequestRefused(code, self.words(error.code), exit=LEDGER)))
+        if runs:
+            self.wake_workers()
+        elif refused:
+            name, first = refused[0]
+            hint = first.hint or (f"rotator runs watch {first.run}" if first.run else f"rotator explain {name}")
+            raise RequestRefused(first.code, f"{name}: {first.message}", exit=first.exit, run=first.run, hint=hint)
+        said = [{"credential": name, "code": no.code, "says": no.message, "run": no.run} for name, no in refused]
+        return {"runs": runs, "refused": said}
 
     def _open(self, row: CredentialRow, order: Order) -> RunId:
-        """Open a run; an open reconcile gives way, its facts stay."""
-        held = None if row.open_run is None else self.ledger.run(row.open_run)
-        if held is not None and held.kind is RunKind.RECONCILE and order.kind is not RunKind.RECONCILE:
-            self._answer(Caller(order.actor), held.id, Answered(AnswerKind.ABANDON), "a run of its own falls due")
-            self.settle(held.id)
-        try:
-            run = self.opener.open(row.definition.id, order)
-        except RunOpen as open_:
-            raise RequestRefused(
-                "ROT-RUN-OPEN", "a run is open already", exit=CONFLICT, run=open_.run,
-                hint=f"rotator runs watch {open_.run}",
-            ) from None  # fmt: skip
-        except LookupError as missing:
-            raise RequestRefused("ROT-UNKNOWN-ENDPOINT", str(missing), exit=INVALID) from None
-        self.wake_workers()
-        return run
+        """Open a run. An open reconcile gives way, once the step that it is in is over (bounded)."""
+        if self.observing():
+            raise RequestRefused("ROT-OBSERVING", self.words("observing"), exit=CONFLICT)
+        limit = self.clock.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self.opener.open(row.definition.id, order)
+            except RunOpen as open_:
+                held = self.ledger.run(open_.run)
+                if held is None or held.kind is not RunKind.RECONCILE or self.clock.monotonic() > limit:
+                    raise run_open(open_.run) from None
+            except LookupError as missing:
+                raise RequestRefused("ROT-UNKNOWN-ENDPOINT", str(missing), exit=INVALID) from None
+            self.clock.sleep(0.05)
 
     def _answer(self, caller: Caller, run: RunId, answer: Answered, reason: str) -> None:
         """Record an answer under a claim of our own: a worker that holds the run finishes its step first."""
-        claim = self.claim_for_person(run)
+        if self.observing():
+            raise RequestRefused("ROT-OBSERVING", self.words("observing"), exit=CONFLICT)
+        try:
+            claim = self.claim_for_person(run)
+            record(self.ledger, self.clock, claim, answer, f"{caller.actor}: {reason}")
+        except NotLegal as no:
+            raise self._illegal(self.run_row(run), no.facts) from None
+        except LeaseLost:  # two persons at once: the other was first
+            raise RequestRefused("ROT-RUN-BUSY", "somebody else answers it", exit=CONFLICT, run=run) from None
         row = self.run_row(run)
-        found = self.ledger.credential(row.credential)
-        facts = Facts() if found is None else found.facts
-        if row.ended_at is not None or not answers.is_legal(row.plan, facts, answer):
-            self.ledger.release(claim, self.clock.now(), "")
-            raise self._illegal(row, facts)
-        journal = self.ledger.journal(run)
-        at = max(self.clock.now(), journal[-1].at if journal else row.opened_at)
-        facts = evolve(row.plan, facts, answer, at)
-        self.ledger.append(claim, [answer], facts, at, actor=f"{caller.actor}: {reason}", wake_at=at)
-        self.ledger.release(claim, at, "")
+        if row.ended_at is not None:
+            self.tick.refresh(row.credential)
         self.wake_workers()
 
     def _illegal(self, row: RunRow, facts: Facts) -> RequestRefused:
-        legal = sorted({one.kind.value for one in answers.legal(row.plan, facts)})
+        legal = sorted({one.kind.value for one in answers.legal(row.plan, facts)} if row.ended_at is None else ())
         says = f"not possible now; possible: {', '.join(legal) or 'nothing, the run has ended'}"
         return RequestRefused("ROT-ANSWER-ILLEGAL", says, exit=CONFLICT, run=row.id, hint=f"rotator runs show {row.id}")
 
@@ -195,17 +219,24 @@ class Service(Enquiries):
         fits = [
             one
             for one in answers.legal(row.plan, facts)
-            if one.kind.value == answer and all(shown(one).get(name) == text for name, text in about.items())
+            if row.ended_at is None
+            and one.kind.value == answer
+            and all(shown(one).get(name) == text for name, text in about.items())
         ]
         if len(fits) != 1:
             raise self._illegal(row, facts)
         return fits[0]
 
-    def _refuse(self, row: CredentialRow, reason: str, says: str = "") -> None:
+    def _refuse(self, reason: str, says: str = "") -> None:
         if reason:
-            raise RequestRefused(
-                f"ROT-{code_of(reason)}", f"{row.definition.id}: {says or self.words(reason)}", exit=INVALID
-            )
+            raise RequestRefused(f"ROT-{code_of(reason)}", says or self.words(reason), exit=INVALID)
+
+
+def run_open(run: RunId) -> RequestRefused:
+    """Another run of the credential is open (R10)."""
+    return RequestRefused(
+        "ROT-RUN-OPEN", "a run is open already", exit=CONFLICT, run=run, hint=f"rotator runs watch {run}"
+    )
 
 
 def why(reason: str, ticket: str) -> str:

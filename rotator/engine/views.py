@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from rotator.machine.events import Outcome
 from rotator.machine.facts import Ending, Facts
 from rotator.machine.holds import FOREVER
 from rotator.machine.ids import Gen, Millis
@@ -97,6 +98,7 @@ def event_view(entry: Entry, says: str, display: str) -> dict[str, Any]:
         "at": instant(entry.at),
         "actor": entry.actor,
         "event": type(entry.event).__name__.lower(),
+        "outcome": entry.event.kind.value if isinstance(entry.event, Outcome) else None,
         "says": says,
         "display": display,
         "observed": observed_view(entry.observed),

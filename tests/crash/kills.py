@@ -152,7 +152,7 @@ class Bench:
 
     def commits(self) -> int:
         """How many commits the passage has when nobody disturbs it."""
-        shape = self.prepare(f"{self.shape}-clean")
+        shape = self.prepare(f"{self.shape}-{self.passage}-clean")
         self.estate.start(self.trapped(shape.name, 0, "after"))
         if self.passage != "adopt":
             self.adopt([shape.name])
@@ -163,7 +163,7 @@ class Bench:
 
     def run(self, cases: list[Case]) -> Tally:
         """All cases, one daemon start each: it ends the run that the last one left, then dies in its own."""
-        shapes = [self.prepare(f"{self.shape}-{case.at}-{case.when}") for case in cases]
+        shapes = [self.prepare(f"{self.shape}-{self.passage}-{case.at}-{case.when}") for case in cases]
         if self.passage != "adopt" and shapes:
             self.estate.start()
             self.adopt([shape.name for shape in shapes])

@@ -81,9 +81,13 @@ def _calls(path: Path) -> Iterator[str]:
                 yield from _texts(node.args[0])
             if _name(node) == "_outcome" and len(node.args) > 2:
                 yield from _texts(node.args[2])
+            if _name(node) == "Outcome" and len(node.args) > 3:
+                yield from _texts(node.args[3])
             for keyword in node.keywords:
                 if keyword.arg in REASON_KEYS:
                     yield from _texts(keyword.value)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and path.stem == "perform":
+            yield from _texts(node.value.elts[-1])  # (answer, reason)
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in REASON_KEYS:
@@ -123,7 +127,7 @@ def schedule_codes() -> frozenset[str]:
 
 def _deep_texts(node: ast.AST) -> Iterator[str]:
     yield from _texts(node)
-    for child in (node.elts if isinstance(node, ast.Tuple | ast.List) else ()):
+    for child in node.elts if isinstance(node, ast.Tuple | ast.List) else ():
         yield from _deep_texts(child)
 
 

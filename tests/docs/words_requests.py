@@ -63,6 +63,10 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
         "`rotator credentials`, `rotator runs list`. After a change of the configuration: `rotator config reload`. "
         "Said by a platform: correct the principal, or create the account.",
     ),
+    "ROT-OBSERVING": (
+        "The daemon only observes: its ledger may be an old copy, so nothing is opened and nothing answered.",
+        "See *A restored ledger* above. If no store answers, it ends by itself when one does.",
+    ),
     "ROT-RUN-BUSY": (
         "A step of this run is under way, and an answer must wait for its end.",
         "Again in a moment. A step takes at most `daemon.deadline`.",

@@ -21,9 +21,13 @@ class Watched:
     """Every value that was ever seen for a credential: (principal, value), in the order of their appearance."""
 
     values: list[tuple[str, str]] = field(default_factory=list)
+    generations: dict[str, int] = field(default_factory=dict)
+    """Under which generation a value was staged, as the store's own path says."""
 
-    def see(self, principal: str, value: str) -> None:
+    def see(self, principal: str, value: str, generation: int | None = None) -> None:
         """Remember a value."""
+        if generation is not None:
+            self.generations[value] = generation
         if (principal, value) not in self.values:
             self.values.append((principal, value))
 
@@ -61,14 +65,14 @@ def stored(estate: Estate, name: str) -> dict[str, Any] | None:
     return None if version is None or version.data is None else dict(version.data)
 
 
-def staged(estate: Estate, name: str) -> Iterator[str]:
-    """Every value that the store still keeps under a generation of the credential, read as root."""
+def staged(estate: Estate, name: str) -> Iterator[tuple[int, str]]:
+    """(generation, value) of all that the store still keeps for the credential, read as root."""
     admin = estate.servers.openbao.admin
     folder = f"rotator/{estate.installation}/{name}"
     for key in admin.keys(folder):
         version = admin.get(f"{folder}/{key}")
         if version is not None and version.data:
-            yield from (text for text in version.data.values() if isinstance(text, str))
+            yield from ((int(key[1:]), text) for text in version.data.values() if isinstance(text, str))
 
 
 @dataclass(slots=True)
@@ -133,7 +137,10 @@ class Roles:
     def prepare(self, estate: Estate) -> None:
         database, roles = estate.servers.postgres, self.roles(estate)
         for role in roles:
-            self.watched.see(role, database.create_role(role))
+            # The idle one's first password is nobody's: it is replaced, not owned.
+            value = database.create_role(role)
+            if role == roles[0]:
+                self.watched.see(role, value)
             database.query(f'GRANT "{role}" TO "{estate.rotator_role}" WITH ADMIN OPTION, INHERIT FALSE, SET FALSE')
         principal, value = self.watched.values[0]
         fields = {"password": value, "username": principal, "host": "127.0.0.1"}

@@ -12,7 +12,7 @@ from tests.lab.proxy_rules import Answer, Rule
 from tests.lab.shapes import AlertaKey, Shape
 
 KEY, KEYS, DATA = r"^/key(/|$)", r"^/keys", r"/v1/secret/data/"
-ALTER = rb"ALTER ROLE"
+ALTER = rb"(?i)alter role"
 
 
 @dataclass(frozen=True, slots=True)

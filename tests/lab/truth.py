@@ -22,9 +22,9 @@ def watch(estate: Estate, shape: Shape) -> None:
     principals = {principal for principal, _ in shape.watched.values}
     if isinstance(shape, Roles):
         principals |= set(shape.roles(estate))
-    for value in staged(estate, shape.name):
+    for generation, value in staged(estate, shape.name):
         for principal in principals:
-            shape.watched.see(principal, value)
+            shape.watched.see(principal, value, generation)
 
 
 def violations(estate: Estate, shape: Shape, run: dict[str, Any]) -> list[str]:
@@ -68,7 +68,8 @@ def _lives(
     if run["ended"] is None:
         return []
     current = None if run["kind"] == "retire" else shape.current(estate)
-    extra = [principal for principal, value in accepted if (principal, value) != current]
+    nobodys = fillers(estate, shape)
+    extra = [principal for principal, value in accepted if (principal, value) != current and value not in nobodys]
     owing = {debt["home"].rsplit("@", 1)[0] for debt in debts}
     found = [
         f"an old value of {principal} still works, and is no debt" for principal in extra if principal not in owing
@@ -78,6 +79,14 @@ def _lives(
         known = {fields.get("key_id")} | {debt["handle"] for debt in debts} | {debt["label"] for debt in debts}
         found += [f"key {handle} lives and nobody knows" for handle in shape.living(estate) if handle not in known]
     return found
+
+
+def fillers(estate: Estate, shape: Shape) -> set[str]:
+    """Values that neutralise a principal: accepted there, kept by nobody. One that is still staged is no such value."""
+    told = estate.ask("GET", f"/v1/credentials/{shape.name}")[1]["generations"]
+    numbers = {one["gen"] for one in told if one["filler"]}
+    kept = {value for _, value in staged(estate, shape.name)}
+    return {value for value, gen in shape.watched.generations.items() if gen in numbers and value not in kept}
 
 
 def _neighbours(estate: Estate, shape: Shape) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -10,14 +9,13 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rotator.engine.calendar import (
     DAY,
     HOUR,
     MINUTE,
-    SECOND,
     CronRefused,
     Schedule,
     Window,
@@ -29,90 +27,9 @@ from rotator.engine.calendar import (
     next_due,
     next_firing,
     shortest_interval,
-    window_opens,
 )
 
-ZONES = tuple(importlib.resources.files("tzdata").joinpath("zones").read_text().split())
-START = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
-END = int(datetime(2037, 1, 1, tzinfo=UTC).timestamp() * 1000)
-
-
-def offset(moment: int, zone: str) -> timedelta:
-    found = datetime.fromtimestamp(moment // 1000, ZoneInfo(zone)).utcoffset()
-    assert found is not None
-    return found
-
-
-def changes_of(zone: str, first: int = 2005, last: int = 2030) -> list[int]:
-    """Every moment of these years at which the zone's offset changes, found by another way than the calendar's own."""
-    found = []
-    week = 7 * DAY
-    moment = int(datetime(first, 1, 1, tzinfo=UTC).timestamp() * 1000)
-    while moment < int(datetime(last, 1, 1, tzinfo=UTC).timestamp() * 1000):
-        if offset(moment, zone) != offset(moment + week, zone):
-            second = next(
-                at
-                for hour in range(moment, moment + week, HOUR)
-                if offset(hour, zone) != offset(hour + HOUR, zone)
-                for at in range(hour + MINUTE, hour + HOUR + 1, MINUTE)
-                if offset(at, zone) != offset(at - MINUTE, zone)
-            )
-            found.append(second)
-        moment += week
-    return found
-
-
-CHANGES: dict[str, list[int]] = {}
-
-
-@st.composite
-def zone_and_moment(draw: st.DrawFn) -> tuple[str, int]:
-    """A zone and a moment, more often than not within two days of a change of its clock."""
-    zone = draw(st.sampled_from(ZONES))
-    if draw(st.integers(0, 3)):
-        if zone not in CHANGES:
-            CHANGES[zone] = changes_of(zone)
-        if CHANGES[zone]:
-            change = draw(st.sampled_from(CHANGES[zone]))
-            return zone, change + draw(st.integers(-2 * DAY, 2 * DAY) | st.integers(-2 * HOUR, 2 * HOUR))
-    return zone, draw(st.integers(START, END))
-
-
-minutes = st.integers(0, 1439) | st.integers(0, 240)
-
-
-@st.composite
-def windows(draw: st.DrawFn, zone: str | None = None) -> Window:
-    start, end = draw(minutes), draw(minutes | st.just(1440))
-    assume(start != end)
-    return Window(start, end, zone or draw(st.sampled_from(ZONES)), draw(st.sampled_from([None, "next", "now"])))
-
-
-crons = st.sampled_from(
-    [
-        "0 0 * * *",
-        "30 2 * * *",
-        "30 1 * * *",
-        "*/30 2 * * *",
-        "15 * * * *",
-        "0 3 * * 6",
-        "0 3 1 * 1",
-        "0 12 L * *",
-        "59 23 31 12 *",
-        "0 4 29 2 *",
-    ]
-)
-
-
-@st.composite
-def schedules(draw: st.DrawFn, zone: str) -> Schedule:
-    window = draw(st.none() | windows(zone) | windows())
-    jitter = draw(st.just(0) | st.integers(1, 2 * DAY))
-    if draw(st.booleans()):
-        return Schedule(every=draw(st.integers(1, 400 * DAY)), window=window, jitter=jitter)
-    min_age = draw(st.just(0) | st.integers(0, 3 * DAY))
-    return Schedule(cron=draw(crons), zone=zone, window=window, jitter=jitter, min_age=min_age)
-
+from .calendar_draws import START, ZONES, at, changes_of, crons, minutes, offset, schedules, zone_and_moment
 
 # ---- due times -----------------------------------------------------------------------------------------------------
 
@@ -281,12 +198,6 @@ def test_in_every_zone_a_daily_cron_fires_once_a_day_at_every_clock_change():
     assert len(seen) > 100, "there are changes to look at"
 
 
-def at(text: str, zone: str = "UTC") -> int:
-    """A wall-clock time as milliseconds; `Z` and offsets are honoured."""
-    moment = datetime.fromisoformat(text)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1000)
-
-
 def days_of(cron: str, zone: str, start: str, count: int) -> list[str]:
     moment, shown = at(start, zone), []
     for _ in range(count):
@@ -373,91 +284,3 @@ def test_shortest_interval():
     assert shortest_interval(Schedule(cron="0 0,6 * * *")) == 6 * HOUR
     assert shortest_interval(Schedule(cron="0 0 29 2 *")) == (3 * 365 + 366) * DAY
     assert shortest_interval(Schedule(cron="* * * * *", min_age=HOUR)) == HOUR
-
-
-# ---- windows -------------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=300, deadline=None)
-@given(data=st.data(), where=zone_and_moment())
-def test_a_window_opens_at_the_first_moment_at_which_it_is_open(data, where):
-    zone, now = where
-    window = data.draw(windows(zone))
-    opening = window_opens(window, now)
-    assert opening >= now
-    assert in_window(window, opening)
-    if opening > now:
-        assert not in_window(window, now)
-        assert not in_window(window, opening - 1)
-        for share in range(1, 40):  # and nothing in between was open
-            assert not in_window(window, now + (opening - 1 - now) * share // 40)
-    assert opening - now <= 2 * DAY + HOUR
-
-
-@pytest.mark.parametrize(
-    ("window", "zone", "now", "opens"),
-    [
-        ((60, 300), "Europe/Berlin", "2026-11-24T12:00", "2026-11-25T01:00+01:00"),
-        ((1380, 120), "Europe/Berlin", "2026-11-24T12:00", "2026-11-24T23:00+01:00"),
-        ((1380, 120), "Europe/Berlin", "2026-11-24T01:59", "2026-11-24T01:59+01:00"),
-        ((1380, 120), "Europe/Berlin", "2026-11-24T02:00", "2026-11-24T23:00+01:00"),
-        # swallowed by the missing hour: the next day's
-        ((130, 170), "Europe/Berlin", "2026-03-29T01:00", "2026-03-30T02:10+02:00"),
-        # beginning in the missing hour: from the end of the leap
-        ((150, 240), "Europe/Berlin", "2026-03-29T01:00", "2026-03-29T03:00+02:00"),
-        # the repeated hour: open in both
-        ((130, 170), "Europe/Berlin", "2026-10-25T00:55:00Z", "2026-10-25T02:10+01:00"),
-        # closed by nothing but the clock turned back into it
-        ((150, 175), "Europe/Berlin", "2026-10-25T00:58:00Z", "2026-10-25T02:30+01:00"),
-        ((130, 150), "Australia/Lord_Howe", "2026-10-04T01:30", "2026-10-05T02:10+11:00"),
-        # the date that never was
-        ((60, 120), "Pacific/Apia", "2011-12-29T12:00", "2011-12-31T01:00+14:00"),
-    ],
-)
-def test_windows_on_the_days_of_clock_changes(window, zone, now, opens):
-    opening = window_opens(Window(*window, zone), at(now, zone))
-    assert datetime.fromtimestamp(opening / 1000, ZoneInfo(zone)).isoformat(timespec="minutes") == opens
-
-
-def test_the_clock_turned_back_into_a_window_opens_it_at_the_change():
-    zone = "America/Havana"  # back from 01:00 to 00:00: a window from 23:00 to 00:30 closes and opens again
-    window = Window(1380, 30, zone)
-    change = next(moment for moment in changes_of(zone) if moment > at("2026-08-01T00:00"))
-    assert not in_window(window, change - 10 * MINUTE)
-    assert window_opens(window, change - 10 * MINUTE) == change
-
-
-def test_the_end_of_a_window_is_outside_it_and_its_start_inside():
-    window = Window(60, 300, "UTC")
-    assert in_window(window, at("2026-05-05T01:00"))
-    assert not in_window(window, at("2026-05-05T01:00") - 1)
-    assert in_window(window, at("2026-05-05T05:00") - 1)
-    assert not in_window(window, at("2026-05-05T05:00"))
-    assert in_window(Window(0, 1440, "UTC"), at("2026-05-05T23:59") + 59 * SECOND)
-
-
-def test_a_missed_window_waits_for_the_next_or_runs_at_once():
-    due, late = at("2026-05-05T01:30"), at("2026-05-05T09:00")
-    nightly = Window(60, 300, "UTC")
-    assert catch_up(Schedule(every=DAY, window=nightly), due, late) == at("2026-05-06T01:00")
-    assert catch_up(Schedule(every=DAY, window=nightly, missed="now"), due, late) == late
-    assert catch_up(Schedule(every=DAY, window=Window(60, 300, "UTC", "now")), due, late) == late
-    assert catch_up(Schedule(every=DAY, window=Window(60, 300, "UTC", "next"), missed="now"), due, late) > late
-    assert catch_up(Schedule(every=DAY), due, late) == late
-    assert catch_up(Schedule(every=DAY, window=nightly), due, due - 1) == due
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        lambda: Schedule(),
-        lambda: Schedule(every=DAY, cron="0 0 * * *"),
-        lambda: Schedule(every=0),
-        lambda: Schedule(every=DAY, jitter=-1),
-        lambda: Window(60, 60, "UTC"),
-        lambda: Window(1440, 60, "UTC"),
-    ],
-)
-def test_contradictory_schedules_cannot_be_made(broken):
-    with pytest.raises(ValueError):
-        broken()
