@@ -191,7 +191,7 @@ class Inspection:
         unseen = {row.handle for row in rows if row.active and row.principal in (None, home.principal)}.difference(
             shown
         )
-        return authority.handle if authority.handle in unseen else None
+        return authority.handle if authority.handle in mine.difference(shown) else None
 
     # -- values come in --------------------------------------------------------------------------------------------
 

@@ -122,7 +122,7 @@ class Runner:
         if held is not None:
             self._ledger.release(p.claim, held.until, held.why)
             return None
-        intended = self._intended(p, decision.step, now)
+        intended = self._intended(p, decision, now)
         p = self._commit(p, [intended], now)
         intent = p.facts.intent
         if intent is None:
@@ -141,9 +141,9 @@ class Runner:
         # The ledger notes the fingerprint that was observed with it, in the same transaction.
         return self._commit(p, [performed.outcome], after, performed.observed)
 
-    def _intended(self, p: Passage, step: Step, now: Millis) -> Intended:
+    def _intended(self, p: Passage, do: Do, now: Millis) -> Intended:
         """All that the effect is sent with, fixed now (R17)."""
-        deadline = now + self._timing.deadline
+        step, deadline = do.step, now + self._timing.deadline
         reads = step.kind in READS
         handle = None
         if step.gen is not None and step.home is not None and step.kind is StepKind.REVOKE:
@@ -156,6 +156,7 @@ class Runner:
             label=self._label(p.facts, step),
             handle=handle,
             expected_version=p.facts.version if step.kind is StepKind.PROMOTE else None,
+            before=do.before,
         )
 
     def _label(self, facts: Facts, step: Step) -> Label | None:
