@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "pause": ("pausing:pause", "Open no runs, take no step that can wait; emergencies pass."),
     "resume": ("pausing:resume", "End a pause."),
     "serve": ("serving:serve", "Run the daemon."),
+    "init": ("serving:init", "Make key files and local stores that the configuration names."),
     "config": ("configuration:config", "Configuration: validate, init, reload."),
     "plugins": ("plugin_sets:plugins", "Plugins: list, check a pack, try an endpoint."),
     "help": ("topics:help_topic", "Help on a command, or: environment, exit-codes, formatting, selectors."),
@@ -46,7 +47,7 @@ SECTIONS: Final = (
     ("Look", ("status", "credentials", "explain", "plan", "verify", "debts", "certificate")),
     ("Act", ("adopt", "rotate", "emergency", "retire", "pause", "resume", "admin")),
     ("Runs", ("runs",)),
-    ("Set up", ("serve", "config", "plugins", "completion", "version", "help")),
+    ("Set up", ("init", "serve", "config", "plugins", "completion", "version", "help")),
 )
 
 root = Group(

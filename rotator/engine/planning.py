@@ -102,6 +102,7 @@ class Planner:
             backoff_max=self._spans.backoff_max,
             patience=policy.attempts,
             patience_span=policy.span,
+            kill_patience=policy.kill_attempts,
             kill_patience_span=policy.kill_span,
             deadline=self._spans.deadline,
             landing=self._spans.landing,

@@ -120,6 +120,7 @@ class Clocks:
     backoff_max: Millis = 300_000
     patience: int = 8
     patience_span: Millis = 3_600_000
+    kill_patience: int = 8
     kill_patience_span: Millis = 86_400_000
     """For what kills and proves."""
     deadline: Millis = 30_000

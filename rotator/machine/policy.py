@@ -55,8 +55,9 @@ def patience_is_out(plan: Plan, facts: Facts, step: Step, now: Millis) -> bool:
     clocks = plan.clocks
     if leg_of(facts) is LegName.CONTAIN and step.kind in (StepKind.STAGE, StepKind.CHECK_STAGE) and step.home is None:
         return row.n >= 1
-    span = clocks.kill_patience_span if step.kind in KILLS_AND_PROOFS else clocks.patience_span
-    return row.n >= clocks.patience and now - row.first >= span
+    if step.kind in KILLS_AND_PROOFS:
+        return row.n >= clocks.kill_patience and now - row.first >= clocks.kill_patience_span
+    return row.n >= clocks.patience and now - row.first >= clocks.patience_span
 
 
 def must_read_first(facts: Facts, step: Step) -> bool:

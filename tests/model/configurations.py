@@ -12,7 +12,7 @@ from rotator.machine.plan import Authority, Clocks, Consumer, Full, Kill, Origin
 from tests.model.world import Key, World, handle_of, label_of
 
 NO_TIME = Clocks(
-    fresh=0, backoff=0, backoff_max=0, patience=2, patience_span=0, kill_patience_span=0, deadline=0, landing=0
+    fresh=0, backoff=0, backoff_max=0, patience=2, patience_span=0, kill_patience=2, kill_patience_span=0, deadline=0, landing=0
 )
 R, C, X = RunKind.ROTATE, RunKind.CONTAIN, RunKind.RETIRE
 

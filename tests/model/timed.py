@@ -24,6 +24,7 @@ BASE = Clocks(
     backoff=0,
     backoff_max=0,
     patience=2,
+    kill_patience=2,
     patience_span=0,
     kill_patience_span=0,
     deadline=0,

@@ -68,7 +68,7 @@ class HandClock:
 
 
 @dataclass(slots=True)
-class Seen_:
+class Performing:
     """One call of `perform`: the work, when, and what stood in the journal then."""
 
     work: Work
@@ -86,13 +86,13 @@ class World:
     ledger: SqliteLedger
     clock: HandClock
     script: dict[StepKind, Scripted] = field(default_factory=dict)
-    calls: list[Seen_] = field(default_factory=list)
+    calls: list[Performing] = field(default_factory=list)
     current: dict[str, Gen] = field(default_factory=dict)
     version: int = 0
 
     def perform(self, work: Work) -> Performed:
         journal = tuple(entry.event for entry in self.ledger.journal(RunId(work.run)))
-        self.calls.append(Seen_(work, self.clock.at, journal))
+        self.calls.append(Performing(work, self.clock.at, journal))
         scripted = self.script.get(work.step.kind)
         said = None if scripted is None else scripted(work)
         if isinstance(said, Performed):
@@ -137,7 +137,7 @@ class World:
     def kinds(self) -> list[StepKind]:
         return [call.work.step.kind for call in self.calls]
 
-    def of(self, kind: StepKind) -> list[Seen_]:
+    def of(self, kind: StepKind) -> list[Performing]:
         return [call for call in self.calls if call.work.step.kind is kind]
 
 

@@ -1,4 +1,4 @@
-"""`rotator serve`: the daemon. Everything heavy is imported by the call."""
+"""`rotator serve`: the daemon; `rotator init`: what its first start needs. Everything heavy is imported by the call."""
 
 from __future__ import annotations
 
@@ -29,3 +29,22 @@ def serve(config: Path, once: bool) -> int:
     # By name: the rooms below the daemon hold values, and the command line is to reach none of them by an import.
     run: Callable[..., int] = importlib.import_module("rotator.daemon.bootstrap").serve
     return run(config, once=once)
+
+
+@command(
+    "init",
+    short_help="Make key files and local stores that the configuration names.",
+    epilog="Example:\n  rotator init --config /etc/rotator",
+)
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    envvar="ROTATOR_CONFIG",
+    help="The configuration: a file, or a directory of *.yaml.",
+)
+def init(config: Path) -> int:
+    """Make the fingerprint key, local stores with their keys, and folders. What exists is left alone. Run it as the
+    daemon's user; back the keys up apart from the ledger and the stores."""
+    make: Callable[[Path], int] = importlib.import_module("rotator.daemon.prepare").init
+    return make(config)
