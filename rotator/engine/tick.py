@@ -116,7 +116,7 @@ class Tick:
 
     def release_brake(self) -> None:
         """A person looked: the present mass may begin. A later one is held again, also one after a restart."""
-        self._released = True
+        self._released = self._released or self.braked
         self.braked = False
 
     def refresh(self, *credentials: CredentialId) -> None:

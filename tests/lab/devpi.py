@@ -87,7 +87,7 @@ class Devpi(Server):
     def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, user: str = ADMIN, password: str = ""
     ) -> wire.Reply:
-        """Send one call as `user` (the admin unless told otherwise), with the password itself, and return the answer."""
+        """Send one call as `user` (the admin unless told otherwise), with the password itself; the answer."""
         pair = base64.b64encode(f"{user}:{password or self.admin_password}".encode()).decode()
         return wire.call(method, f"{self.url}{path}", body, {"X-Devpi-Auth": pair, "Accept": "application/json"})
 

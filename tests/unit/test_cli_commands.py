@@ -133,7 +133,7 @@ def test_every_command_gives_a_valid_document(cli: Cli, words: tuple[str, ...], 
 def test_every_command_of_the_table_is_tried_here_or_elsewhere() -> None:
     from rotator.cli.main import COMMANDS
 
-    elsewhere = {"admin", "serve", "help", "completion"}
+    elsewhere = {"admin", "init", "serve", "help", "completion"}
     assert {one[0][0] for one in ASKED} | elsewhere == set(COMMANDS)
 
 
