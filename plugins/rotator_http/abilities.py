@@ -6,6 +6,7 @@ a handle (it is looked up by the label). Nothing here remembers anything between
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from rotator.plugin_api import (
     Issued,
     IssueRequest,
     ListRequest,
+    Misconfigured,
     OutcomeUnknown,
     Page,
     PluginError,
@@ -43,6 +45,7 @@ from .exchange import (
     Ending,
     LoginRefused,
     ask,
+    is_digest,
     needed_text,
     opinion_of,
     optional_take,
@@ -53,8 +56,9 @@ from .exchange import (
     take_time,
     take_words,
 )
-from .listing import every_row, one_page
+from .listing import every_match, every_row, one_page
 from .render import Value, config_values, expiry_values, subject_values, target_values
+from .templates import ROW
 
 T = TypeVar("T")
 
@@ -205,6 +209,11 @@ class KindFunctions:
         if self.calls.revoke_rows is not None:
             count = self._row_by_row(at, call, self.calls.revoke_rows, values, request.target)
             return Revoked(already=count == 0)
+        if self.calls.revoke_row is not None:
+            own = self._row_of(at, self.calls.revoke_row, values, request.target)
+            if own is None:
+                return Revoked(already=True)
+            values |= own
         asked = ask(at, call, values, writing=True)
         match settled(call, asked):
             case "gone":
@@ -237,6 +246,24 @@ class KindFunctions:
             if settled(call, asked) == "maybe_gone":
                 raise Refused("refused", status=str(asked.response.status))
         return len(rows)
+
+    def _row_of(
+        self, at: Endpoint[Any], places: Mapping[str, str], values: dict[str, Value], target: Generation
+    ) -> dict[str, Value] | None:
+        """The variables of the one row with the target's handle, masked; None: the whole list is without it."""
+        listing = self._listing()
+        handle = target.handle or ""
+        if not handle:
+            raise Misconfigured("missing_variable", unsent=True)
+        if listing.each["handle"].form == "digest" and not is_digest(handle):
+            raise Misconfigured("unfit_name", unsent=True)
+        found = every_match(at, listing, values, handle, places)
+        if not found:
+            return None
+        mine = _of_subject(tuple(one.found for one in found), target.subject)
+        if len(found) > 1 or len(mine) != 1:
+            raise Refused("refused")
+        return {f"{ROW}{name}": secret for name, secret in found[0].own.items()}
 
     def _is_listed(self, at: Endpoint[Any], target: Generation) -> bool:
         rows = every_row(at, self._listing(), self._values(at) | subject_values(target.subject))

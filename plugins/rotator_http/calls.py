@@ -13,7 +13,7 @@ from typing import Literal
 from .templates import Template, Tree, Variable, variables_in
 
 Word = Literal["ok", "gone", "maybe_gone", "refused", "failed", "unknown", "misconfigured", "rejected", "inconclusive"]
-As = Literal["text", "iso", "epoch", "words"]
+As = Literal["text", "iso", "epoch", "words", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +153,16 @@ class Listing:
     active: Condition | None = None
     where: tuple[Condition, ...] = ()
     same: str | None = None
+    concealed: tuple[str, ...] = ()
     paging: Paging | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindCalls:
-    """The calls of one kind; None where it lacks the ability. `rows`: revoke or sweep row by row of this listing."""
+    """The calls of one kind; None where it lacks the ability. `rows`: revoke or sweep row by row of this listing.
+
+    `revoke_row`: revoke finds its row in `list` first; places of the row by the name of their variable, without `row.`.
+    """
 
     preflight: Call | None = None
     probe: Call | None = None
@@ -169,6 +173,7 @@ class KindCalls:
     list: Listing | None = None
     revoke: Call | None = None
     revoke_rows: Listing | None = None
+    revoke_row: Mapping[str, str] | None = None
     sweep: Call | None = None
     sweep_rows: Listing | None = None
     check: Call | None = None

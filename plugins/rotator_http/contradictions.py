@@ -12,7 +12,7 @@ from datetime import timedelta
 from rotator.plugin_api import Acting, Lists, Lost, Origin, Revokes, Role, Traits, Undo
 
 from .calls import Call, KindCalls
-from .templates import SECRETS
+from .templates import ROW, SECRETS
 
 _LOST_NEEDS = {
     Lost.PROBE: ("probe",),
@@ -43,6 +43,7 @@ def contradictions(traits: Traits, calls: KindCalls, said: Said) -> Iterator[Fou
     yield from _killing(traits, calls, said)
     yield from _trying(traits, calls, said.present)
     yield from _labels(traits, calls, said.present)
+    yield from _digests(traits, calls)
 
 
 def _making(traits: Traits, present: frozenset[str], human_issue: str) -> Iterator[Found]:
@@ -110,8 +111,9 @@ def _killing(traits: Traits, calls: KindCalls, said: Said) -> Iterator[Found]:
             yield ability, "`is: maybe_gone` needs the ability `list`, to look"
     if calls.revoke is not None and traits.revokes is Revokes.ONE:
         names = {one.name for one in calls.revoke.sent.variables()}
-        if not names & ({"handle", "value"} if said.by_value else {"handle"}):
-            yield "revoke", "a revoke that hits one needs {handle} in its request"
+        found = {f"{ROW}{name}" for name in calls.revoke_row or ()}
+        if not names & ({"handle", "value"} if said.by_value else {"handle"} | found):
+            yield "revoke", "a revoke that hits one needs {handle} in its request, or `find: list` and a {row.NAME}"
 
 
 def _trying(traits: Traits, calls: KindCalls, present: frozenset[str]) -> Iterator[Found]:
@@ -150,3 +152,22 @@ def _labels(traits: Traits, calls: KindCalls, present: frozenset[str]) -> Iterat
             continue
         if "label" not in {one.name for one in call.sent.variables()}:
             yield ability, f"the kind has a `label`, but `{ability}` does not send {{label}}"
+
+
+def _digests(traits: Traits, calls: KindCalls) -> Iterator[Found]:
+    """A handle has one form everywhere, and the platform does not know a digest."""
+    takes = {name: call.take for name in ("probe", "install", "reserve", "issue") if (call := getattr(calls, name))}
+    if calls.list is not None:
+        takes["list"] = calls.list.each
+    forms = {name: take["handle"].form for name, take in takes.items() if "handle" in take}
+    if "digest" not in forms.values():
+        return
+    for name, form in forms.items():
+        if form != "digest":
+            yield name, "a handle is a digest everywhere or nowhere: add `as: digest` here"
+    if traits.handle_is_label:
+        yield "handle_is_label", "a handle that is a digest is not the label"
+    for name in ("probe", "read", "revoke", "sweep", "issue"):
+        call: Call | None = getattr(calls, name)
+        if call is not None and {one.name for one in call.variables()} & {"handle", "of.handle"}:
+            yield name, "the handle is a digest, which the platform does not know: use `find: list` and a {row.NAME}"

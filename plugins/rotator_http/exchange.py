@@ -7,10 +7,11 @@ that a value is dead.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rotator.plugin_api import (
     Body,
@@ -31,6 +32,7 @@ from .calls import Call, Condition, Login, Own, Rule, Take
 from .render import Value, Values, render
 
 Ending = Literal["ok", "gone", "maybe_gone"]
+DIGEST_DIGITS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,21 @@ def own_row(own: Own, asked: Asked, value: Secret) -> Body:
 
 
 def take_text(take: Take, asked: Asked, body: Body | None = None) -> str | None:
-    """The text at a place, or None where it is missing or means nothing."""
+    """The text at a place, or its digest; None where it is missing or means nothing."""
     found = asked.response.header(take.header) if take.header else (body or asked.body).find(take.at)
-    return None if found is None or found == "" or found == take.none else found
+    if found is None or found == "" or found == take.none:
+        return None
+    return digest(found) if take.form == "digest" else found
+
+
+def digest(text: str) -> str:
+    """What stands for an id that must not be written down: the first 32 hex digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text has the form of a digest."""
+    return len(text) == DIGEST_DIGITS and not set(text) - set("0123456789abcdef")
 
 
 def needed_text(take: Take, asked: Asked, body: Body | None = None) -> str:

@@ -15,7 +15,7 @@ from .nodes import Node
 from .reading_replies import TIMES, read_condition, read_paging, read_replies, read_take, read_takes
 from .reading_requests import read_block, read_request, with_block
 from .shapes import Sections
-from .templates import EXPIRY, Scope
+from .templates import EXPIRY, ROW, Scope
 
 ACTING: Final = frozenset({"acting.principal", "acting.value"})
 _TARGET: Final = frozenset({"handle", "label"})
@@ -62,7 +62,7 @@ def read_call(node: Node, sections: Sections, ability: str, scope: Scope) -> Cal
     """A call with one exchange."""
     report = sections.report
     own = ("items", "same") if ability in {"preflight", "probe"} else ()
-    rows = ("each", "where") if ability in {"revoke", "sweep"} else ()
+    rows = {"revoke": ("each", "where", "find", "row"), "sweep": ("each", "where")}.get(ability, ())
     take = ("take",) if TAKES[ability] else ()
     parts = shapes.members(node, report, f"`{ability}`", (*_EXCHANGE, *take, *own, *rows), ("request",))
     call = _exchange(parts, sections, scope, probe=ability == "probe")
@@ -94,7 +94,8 @@ def _exchange(parts: dict[str, Node], sections: Sections, scope: Scope, *, probe
     login = None
     if auth is not None and sent is not None:
         # Elsewhere than in a probe nobody logs in with the value: it is not in place yet, or it is to die.
-        inside = scope if probe else Scope(scope.where, scope.names - {"value", "fields"}, scope.loose)
+        outside = {"value", "fields"} | {name for name in scope.names if name.startswith(ROW)}
+        inside = scope if probe else Scope(scope.where, scope.names - outside, scope.loose)
         sent, login = _authenticated(sent, auth, sections, inside)
     rules = read_replies(parts.get("replies"), sections)
     return None if sent is None else Call(sent=sent, login=login, rules=rules)
@@ -182,6 +183,7 @@ def read_listing(node: Node, sections: Sections, scope: Scope, what: str = "`lis
         active=_read_active(rows.get("active"), sections),
         where=_conditions(parts.get("where"), sections),
         same=same,
+        concealed=tuple(str(one.value) for one in _listed(parts.get("conceal"), sections)),
         paging=paging,
     )
     _check_concealed(parts.get("conceal"), listing, sections)
@@ -245,3 +247,36 @@ def read_rows(node: Node, own: Listing | None, sections: Sections, ability: str,
         sections.report.add(each, "contradiction", "`each: list` needs the ability `list`")
         return None
     return replace(own, where=(*own.where, *_conditions(node.children.get("where"), sections)))
+
+
+def row_places(node: Node, sections: Sections) -> dict[str, Node]:
+    """The variables that a revoke takes of the row that it finds, without `row.`: their places. None without `row`."""
+    return shapes.named_members(node.children.get("row"), sections.report, "`row`", shapes.FIELD)
+
+
+def read_found_row(node: Node, own: Listing | None, sections: Sections) -> dict[str, str] | None:
+    """`find: list` and `row`: the places of the row's variables; None without `find`."""
+    report = sections.report
+    find = node.children.get("find")
+    if find is None:
+        if "row" in node.children:
+            report.add(node.key("row"), "unknown_key", "`row` belongs to `find: list`")
+        return None
+    if find.value != "list":
+        report.add(
+            find, "wrong_value", "`find` is `list`: the kind's own list, where the row with {handle} is looked up"
+        )
+        return None
+    if own is None:
+        report.add(find, "contradiction", "`find: list` needs the ability `list`")
+        return None
+    if "each" in node.children:
+        report.add(find, "contradiction", "`find` looks for one row, `each` goes over all: one or the other")
+    if "row" not in node.children:
+        report.add(node, "missing_key", "`find: list` needs `row`: places of the row by a name, used as {row.NAME}")
+    found: dict[str, str] = {}
+    for name, child in row_places(node, sections).items():
+        found[name] = shapes.pointer(child, report, f"`{name}`")
+        if any(found[name] == place or found[name].startswith(place + "/") for place in own.concealed):
+            report.add(child, "concealed", f"{found[name]} is concealed, so `row` cannot look at it")
+    return found

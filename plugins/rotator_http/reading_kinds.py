@@ -29,8 +29,9 @@ from .calls import Call, KindCalls
 from .contradictions import Said, contradictions
 from .nodes import Node
 from .problems import Report
-from .reading_calls import read_call, read_listing, read_rows, scope_of
+from .reading_calls import read_call, read_found_row, read_listing, read_rows, row_places, scope_of
 from .shapes import Sections
+from .templates import ROW
 
 ABILITIES: Final = ("preflight", "probe", "install", "reserve", "issue", "read", "list", "revoke", "sweep", "check")
 _KIND: Final = (
@@ -114,11 +115,17 @@ def _read_calls(
             continue
         extra = frozenset({"handle"}) if ability == "issue" and "reserve" in parts else frozenset()
         extra |= frozenset({"value"}) if ability == "revoke" and by_value else frozenset()
+        if ability == "revoke":
+            extra |= {f"{ROW}{name}" for name in row_places(parts[ability], sections)}
         scope = scope_of(ability, params, sections, extra)
         found[ability] = read_call(parts[ability], sections, ability, scope)
         if ability in {"revoke", "sweep"}:
             rows = read_rows(parts[ability], calls.list, sections, ability, scope)
-            calls = replace(calls, revoke_rows=rows) if ability == "revoke" else replace(calls, sweep_rows=rows)
+            if ability == "sweep":
+                calls = replace(calls, sweep_rows=rows)
+            else:
+                row = read_found_row(parts[ability], calls.list, sections)
+                calls = replace(calls, revoke_rows=rows, revoke_row=row)
     return replace(
         calls, preflight=found["preflight"], probe=found["probe"], install=found["install"],
         reserve=found["reserve"], issue=found["issue"], read=found["read"], revoke=found["revoke"],

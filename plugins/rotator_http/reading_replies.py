@@ -140,14 +140,21 @@ def read_take(node: Node, sections: Sections, name: str) -> Take:
         if name in TIMES | LISTS:
             report.add(node, "wrong_value", f"`{name}` cannot be taken from a header")
         return Take(header=shapes.text(parts["header"], report, "`header`"))
-    forms = ("iso", "epoch") if name in TIMES else (("text", "words") if name in LISTS else ("text",))
-    form = shapes.choice(parts.get("as"), report, f"a form of `{name}`", forms, default)
+    form = shapes.choice(parts.get("as"), report, f"a form of `{name}`", _forms(name), default)
     none = parts.get("none")
     return Take(
         at=shapes.pointer(parts["at"], report, "`at`"),
         form=cast(As, form),
         none=None if none is None else _literal(none, sections),
     )
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    if name in TIMES:
+        return ("iso", "epoch")
+    if name in LISTS:
+        return ("text", "words")
+    return ("text", "digest") if name == "handle" else ("text",)
 
 
 def read_paging(node: Node | None, sections: Sections) -> Paging | None:

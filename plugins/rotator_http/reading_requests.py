@@ -14,7 +14,18 @@ from . import shapes
 from .calls import FormField, JsonText, Sent
 from .nodes import Node
 from .shapes import Sections
-from .templates import SECRETS, Scope, Template, Tree, Variable, read_template, read_tree, variables_in
+from .templates import (
+    ROW,
+    SECRETS,
+    Scope,
+    Template,
+    Tree,
+    Variable,
+    is_secret,
+    read_template,
+    read_tree,
+    variables_in,
+)
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 _REQUEST: Final = (*METHODS, "like", "query", "headers", "json", "form", "text")
@@ -97,7 +108,8 @@ def _read_route(node: Node, sections: Sections, scope: Scope) -> tuple[str, dict
         words = "a route starts with / and has no ?, #, spaces, // or dots for folders; parameters go under `query`"
         report.add(node, "wrong_value", words)
     for one in template.variables:
-        _refuse_secret(node, sections, one, "the route: addresses are written to the logs of proxies and servers")
+        if not one.name.startswith(ROW):  # of a row: nothing else names it to the platform
+            _refuse_secret(node, sections, one, "the route: addresses are written to the logs of proxies and servers")
         if one.optional:
             report.add(node, "wrong_value", f"{{{one.name}?}}: a variable of the route is never left out")
     return route, {one.name: Template((one,)) for one in template.variables}
@@ -118,7 +130,7 @@ def _read_query(node: Node | None, sections: Sections, scope: Scope) -> dict[str
 
 
 def _refuse_secret(node: Node, sections: Sections, variable: Variable, where: str) -> None:
-    if variable.name in SECRETS:
+    if is_secret(variable.name):
         sections.report.add(node, "secret_in_url", f"{{{variable.name}}} is a secret and must not stand in {where}")
 
 
@@ -162,7 +174,7 @@ def read_block(node: Node, sections: Sections, scope: Scope) -> Block:
         if len(pair) == 2:
             basic = (read_template(pair["user"], report, scope), read_template(pair["password"], report, scope))
             for one in basic[0].variables:
-                if one.name in SECRETS:
+                if is_secret(one.name):
                     report.add(pair["user"], "wrong_value", "the user name of `basic` is not a secret")
     block = Block(
         header=_templates(shapes.named_headers(parts.get("header"), report), sections, scope),

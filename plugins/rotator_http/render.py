@@ -1,7 +1,8 @@
 """A call's variables, and a pack's request with the variables filled in. Called by `exchange`.
 
-Substitution happens in parsed values: a variable can never add a key, a header, a path segment or a line. The one place
-here that opens a Secret is `_json_text`, for platforms that want JSON inside a form field.
+Substitution happens in parsed values: a variable can never add a key, a header, a path segment or a line. The two
+places here that open a Secret are `_json_text`, for platforms that want JSON inside a form field, and `_segment`, for
+those that take an id nowhere but in the path though it works as a credential.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 from rotator.plugin_api import Generation, HttpRequest, Json, Misconfigured, Secret, Subject
 
 from .calls import FormField, JsonText, Sent
-from .templates import Template, Tree, Variable
+from .templates import ROW, Template, Tree, Variable
 
 Value = str | int | bool | Secret | tuple[str, ...] | Mapping[str, Secret] | None
 Values = Mapping[str, Value]
@@ -66,7 +67,7 @@ def render(sent: Sent, values: Values, *, read: bool) -> HttpRequest:
         method=sent.method,
         route=sent.route,
         base=sent.base,
-        path={name: _plain(template, values) for name, template in sent.path.items()},
+        path={name: _segment(template, values) for name, template in sent.path.items()},
         query={k: v for k, t in sent.query.items() if (v := _optional_plain(t, values)) is not None},
         headers=_headers(sent, values),
         json=_tree(sent.json, values),
@@ -174,6 +175,14 @@ def _empty(value: Value) -> bool:
 def _optional_plain(template: Template, values: Values) -> str | None:
     leaf = _leaf(template, values)
     return None if isinstance(leaf, _Dropped) else _as_text(leaf)
+
+
+def _segment(template: Template, values: Values) -> str:
+    """A piece of the path. Of the secrets only a row's own variable, found in this very call, is opened."""
+    leaf = _leaf(template, values)
+    if isinstance(leaf, Secret) and template.sole is not None and template.sole.name.startswith(ROW):
+        return leaf.reveal()
+    return "" if isinstance(leaf, _Dropped) else _as_text(leaf)
 
 
 def _plain(template: Template, values: Values) -> str:

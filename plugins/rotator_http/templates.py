@@ -15,8 +15,15 @@ from .nodes import Node
 from .problems import Report
 
 SECRETS: Final = frozenset({"value", "acting.value", "login.token", "fields"})
+ROW: Final = "row."
+"""What the names of a row's variables begin with. Their values are secrets that may stand in a route (docs/packs.md)."""
 EXPIRY: Final = frozenset({f"expires.{form}" for form in ("date", "iso", "epoch", "days", "seconds")})
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable of this name holds a secret."""
+    return name in SECRETS or name.startswith(ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ def _variable(text: str, node: Node, report: Report, scope: Scope) -> Variable:
 
 
 def _check_secrets(template: Template, node: Node, report: Report) -> None:
-    secret = [one.name for one in template.variables if one.name in SECRETS]
+    secret = [one.name for one in template.variables if is_secret(one.name)]
     if len(secret) > 1:
         report.add(node, "mixed_secrets", f"two secrets in one text ({', '.join(secret)}): one at a time")
     if "fields" in secret and template.sole is None:

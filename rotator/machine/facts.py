@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 from rotator.machine.frozen import FrozenMap
@@ -264,9 +265,12 @@ class Facts:
     def but(self, **changes: Any) -> Facts:
         """A copy with some fields changed."""
         # dataclasses.replace calls __init__ with every field; facts change at every event, and this is faster.
+        values = list(_READ(self))
+        for name, value in changes.items():
+            values[_INDEX[name]] = value
         after = object.__new__(Facts)
-        for name in _FIELDS:
-            object.__setattr__(after, name, changes[name] if name in changes else getattr(self, name))
+        for write, value in zip(_WRITE, values, strict=True):
+            write(after, value)
         return after
 
     def placed(self, gen: Gen, home: Home) -> Placement | None:
@@ -280,3 +284,6 @@ class Facts:
 
 
 _FIELDS = tuple(one.name for one in fields(Facts))
+_INDEX = {name: at for at, name in enumerate(_FIELDS)}
+_READ = attrgetter(*_FIELDS)
+_WRITE = tuple(getattr(Facts, name).__set__ for name in _FIELDS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from typing import TypeVar, overload
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 
 class FrozenMap(Mapping[K, V]):
@@ -29,6 +30,23 @@ class FrozenMap(Mapping[K, V]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._items
+
+    # The three that follow are what Mapping would give, without its detour: facts are read very often.
+    @overload
+    def get(self, key: K, default: None = None, /) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V | D, /) -> V | D: ...
+    def get(self, key: K, default: object = None, /) -> object:
+        """The value at `key`, else `default`."""
+        return self._items.get(key, default)  # type: ignore[arg-type]
+
+    def items(self) -> ItemsView[K, V]:
+        """Keys with their values."""
+        return self._items.items()
+
+    def values(self) -> ValuesView[V]:
+        """The values."""
+        return self._items.values()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FrozenMap):

@@ -50,7 +50,7 @@ class HttpRequest:
     method: str
     route: str  # must be one of Plugin.routes; "{name}" is filled from path
     base: str = ""  # "" = config.url; else the name of another URL of the config
-    path: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
     json: Json = None
@@ -123,6 +123,10 @@ class Endpoint(Protocol, Generic[C_co]):
 
     def token(self, mint: Callable[[], tuple[Secret, timedelta]]) -> Secret:
         """A short login of the actor, kept by the host in memory for its lifetime. Never for a value under test."""
+        ...
+
+    def hold(self, secret: Secret) -> Secret:
+        """The same, from now on held: an answer or error of this call that repeats it in clear is refused as an echo."""
         ...
 
     def now(self) -> datetime: ...

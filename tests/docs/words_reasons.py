@@ -48,6 +48,10 @@ RAISED: Final[dict[str, tuple[str, str]]] = {
     ),
     "bug": ("A step failed in a way that nobody foresaw.", "The log has the type. It is looked at like any unknown."),
     "deadline_passed": ("The step was not sent: its time was over before it began.", "Nothing: it is decided anew."),
+    "derived_left": (
+        "Tokens derived from the old value cannot be ended before their own time.",
+        "Nothing: it is asked again when they have died, and only then the proof begins.",
+    ),
     "fingerprint_key_length": ("The fingerprint key is not 32 bytes.", "Put the right file back."),
     "fingerprint_key_missing": ("The fingerprint key cannot be read.", "Mount or restore it. For a first start, make it."),
     "fingerprint_key_mode": ("Others may read the fingerprint key.", "`chmod 600 FILE`."),

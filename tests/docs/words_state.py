@@ -43,6 +43,10 @@ SCHEDULE: Final[dict[str, tuple[str, str]]] = {
         "Look at it: `rotator runs list --credential ID`.",
     ),
     "unknown_endpoint": ("An endpoint of its definition is not configured.", "Correct it, `rotator config reload`."),
+    "bug": (
+        "Opening its run failed by a bug; tried again in an hour.",
+        "The log has the type (`engine.tick.bug`). Report it.",
+    ),
     "waiting_for_you": ("The run asks a person.", "`rotator runs show RUN`."),
 }
 WAITS: Final[dict[str, str]] = {

@@ -26,6 +26,7 @@ from tests.lab.estate import Estate, Servers, Tempo
 from tests.lab.openbao import OpenBaoDev
 from tests.lab.postgres import Postgres
 from tests.lab.process import LabError, wait_until
+from tests.lab.proxy_rules import Fault
 from tests.lab.shapes import AlertaKey, Roles, Shape
 from tests.lab.soak_faults import FAULTS, strike
 from tests.lab.truth import violations
@@ -50,6 +51,8 @@ class Tally:
     faulted: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Of those that struck: by what happened to the call (answer lost, reset, made up ...)."""
     endings: Counter[str] = field(default_factory=Counter)
     questions: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
@@ -108,7 +111,9 @@ class Lane:
             t.faulted += fault is not None
             if fault is not None:
                 t.faults[fault] += 1
-                t.struck[fault] += bool(rule is not None and rule.hits)
+                if rule is not None and rule.hits:
+                    t.struck[fault] += 1
+                    t.kinds[rule.fault.value] += 1
             if status != 200:
                 t.violations.append(f"{self.shape.name}: rotate refused with {status}: {said}")
                 return
@@ -146,13 +151,15 @@ def report(tally: Tally, wanted: int, seed: int, seconds: float) -> int:
     for text in tally.violations:
         print(f"VIOLATION {text}")
     print(f"faults met: {dict(sorted(tally.struck.items()))}")
+    print(f"by kind: {dict(sorted(tally.kinds.items()))}")
     print(f"questions answered: {dict(tally.questions)}")
     least = LEAST_EACH * wanted // 1000
-    rare = [name for name in FAULTS if wanted >= 300 and tally.faults[name] < least]
+    every = {fault.value for fault in Fault} - {"pass"}
+    rare = sorted(name for name in every if wanted >= 300 and tally.kinds[name] < least)
     share = tally.faulted / max(1, tally.rotations)
     print(
         f"seed {seed}: {tally.rotations} rotations, {tally.faulted} with a fault ({share:.0%}), "
-        f"{len(FAULTS)} kinds, endings {dict(tally.endings)}, violations {len(tally.violations)}, {seconds:.0f} s"
+        f"{len(tally.kinds)} kinds at {len(FAULTS)} places, endings {dict(tally.endings)}, violations {len(tally.violations)}, {seconds:.0f} s"
     )
     if rare:
         print(f"too rare: {rare}")

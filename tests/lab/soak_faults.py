@@ -37,6 +37,7 @@ FAULTS: Final[dict[str, Kind]] = {
     "create: request lost": Kind("web", _one("request_lost", method="POST", path=KEY, skip=0)),
     "create: half an answer": Kind("web", _one("half_answer", method="POST", path=KEY, skip=0)),
     "create: late": Kind("web", _one("request_late", method="POST", path=KEY, skip=0, seconds=2.1)),
+    "create: answer late": Kind("web", _one("answer_late", method="POST", path=KEY, skip=0, seconds=1.5)),
     "create: 503 after the write": Kind("web", _one("replaced", method="POST", path=KEY, skip=0, answer=Answer(503))),
     "create: 429": Kind("web", _one("made_up", method="POST", path=KEY, skip=0, answer=Answer.too_many(1))),
     "create: refused, though done": Kind(
@@ -62,6 +63,7 @@ FAULTS: Final[dict[str, Kind]] = {
     "alter: answer lost": Kind("database", _one("answer_lost", content=ALTER, skip=0)),
     "alter: request lost": Kind("database", _one("request_lost", content=ALTER, skip=0)),
     "alter: late": Kind("database", _one("request_late", content=ALTER, skip=0, seconds=2.1)),
+    "alter: answer late": Kind("database", _one("answer_late", content=ALTER, skip=0, seconds=1.5)),
     "alter: half an answer": Kind("database", _one("half_answer", content=ALTER, skip=0)),
     "database: reset": Kind("database", _one("reset")),
     "database: hang": Kind("database", _one("hang")),
@@ -70,6 +72,7 @@ FAULTS: Final[dict[str, Kind]] = {
     "store: answer lost": Kind("bao", _one("answer_lost", method="POST", path=DATA)),
     "store: request lost": Kind("bao", _one("request_lost", method="POST", path=DATA)),
     "store: late": Kind("bao", _one("request_late", method="POST", path=DATA, seconds=2.1)),
+    "store: answer late": Kind("bao", _one("answer_late", method="POST", path=DATA, seconds=1.5)),
     "store: half an answer": Kind("bao", _one("half_answer", path=DATA)),
     "store: sealed": Kind(
         "bao",

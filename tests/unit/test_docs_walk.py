@@ -26,6 +26,16 @@ def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", walk, re.M | re.S)
 
 
+ORPHAN = """
+cp rotator.yaml kept.yaml
+sed -i '/^  db:/,/^    admin:/d; /^credentials:/,$d' rotator.yaml
+if rotator config reload; then exit 99; fi
+cp kept.yaml rotator.yaml
+rotator config reload
+"""
+"""Inserted after the rotation: an endpoint at which a value lives is taken out of the configuration."""
+
+
 def environment(folder: Path, **more: str) -> dict[str, str]:
     path = f"{BIN}:{more.pop('PATH', os.defpath)}"
     return {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT), **more}
@@ -37,7 +47,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.C
     home = tmp_path_factory.mktemp("w")
     with Postgres() as server:
         more = variables(server, home / "pgpass")
-        script = "\n".join(["set -ex", *blocks()]).replace("127.0.0.1:9464", f"127.0.0.1:{free_port()}")
+        steps = [f"{one}{ORPHAN}" if "rotator rotate" in one else one for one in blocks()]
+        script = "\n".join(["set -ex", *steps]).replace("127.0.0.1:9464", f"127.0.0.1:{free_port()}")
         script = f"trap 'kill $DAEMON 2>/dev/null || true' EXIT\n{script}"
         done = subprocess.run(
             ["bash", "-c", script], env=environment(home, **more), cwd=home, capture_output=True, text=True,
@@ -63,6 +74,15 @@ def test_the_walk_of_the_readme_works_as_it_stands_there(walked: tuple[Path, sub
     assert done.stdout.count("succeeded") >= 3
     assert "\nreports\n" in done.stdout, "the new password, read from the file, logs in as the role"
     assert 'password authentication failed for user "reports"' in done.stderr, "the old one is refused"
+
+
+@pytest.mark.slow
+def test_an_endpoint_at_which_a_value_lives_cannot_be_taken_out(
+    walked: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = walked
+    assert "[CFG-ENDPOINT-IN-USE]" in done.stderr
+    assert "`reports` may be alive there" in done.stderr
 
 
 @pytest.mark.slow
