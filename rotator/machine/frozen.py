@@ -38,7 +38,7 @@ class FrozenMap(Mapping[K, V]):
     def get(self, key: K, default: V | D, /) -> V | D: ...
     def get(self, key: K, default: object = None, /) -> object:
         """The value at `key`, else `default`."""
-        return self._items.get(key, default)  # type: ignore[arg-type]
+        return self._items.get(key, default)
 
     def items(self) -> ItemsView[K, V]:
         """Keys with their values."""

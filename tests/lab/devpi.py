@@ -130,6 +130,6 @@ _RUN = "import sys; from devpi_server.main import main; sys.argv[0] = 'devpi-ser
 _INIT = """
 import sys
 from devpi_server.init import init
-password = sys.stdin.read().strip()
-sys.exit(init(argv=['devpi-init', '--serverdir', sys.argv[1], '--no-root-pypi', '--root-passwd', password]))
+password = sys.stdin.read().strip()  # with "=": it may begin with "-"
+sys.exit(init(argv=['devpi-init', '--serverdir', sys.argv[1], '--no-root-pypi', f'--root-passwd={password}']))
 """

@@ -159,7 +159,8 @@ def report(tally: Tally, wanted: int, seed: int, seconds: float) -> int:
     share = tally.faulted / max(1, tally.rotations)
     print(
         f"seed {seed}: {tally.rotations} rotations, {tally.faulted} with a fault ({share:.0%}), "
-        f"{len(tally.kinds)} kinds at {len(FAULTS)} places, endings {dict(tally.endings)}, violations {len(tally.violations)}, {seconds:.0f} s"
+        f"{len(tally.kinds)} kinds at {len(FAULTS)} places, endings {dict(tally.endings)}, "
+        f"violations {len(tally.violations)}, {seconds:.0f} s"
     )
     if rare:
         print(f"too rare: {rare}")
