@@ -23,7 +23,7 @@ path "MOUNT/data/APP/*"     { capabilities = ["create", "read", "update"] }
 path "MOUNT/metadata/APP/*" { capabilities = ["read"] }
 path "MOUNT/destroy/APP/*"  { capabilities = ["update"] }
 
-# Admin credentials of endpoints: read; `create` and `update` only for `adopt --from FILE`.
+# Admin credentials of endpoints: read; `create` and `update` only for `rotator admin set ENDPOINT --from FILE`.
 path "MOUNT/data/ADMIN/*" { capabilities = ["create", "read", "update"] }
 
 # The daemon's own: staged values, tombstones, the ledger's mark, and the path it writes to read consistently.

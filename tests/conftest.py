@@ -17,6 +17,7 @@ from tests.lab.install import NotInstalled
 from tests.lab.openbao import OpenBaoCluster, OpenBaoDev, OpenBaoRaft
 from tests.lab.postgres import Postgres
 from tests.lab.proxy import Proxy
+from tests.model.closing import pytest_terminal_summary as pytest_terminal_summary
 
 Started = TypeVar("Started", Alerta, OpenBaoCluster, OpenBaoDev, OpenBaoRaft, Postgres)
 

@@ -156,7 +156,8 @@ def _labels(traits: Traits, calls: KindCalls, present: frozenset[str]) -> Iterat
 
 def _digests(traits: Traits, calls: KindCalls) -> Iterator[Found]:
     """A handle has one form everywhere, and the platform does not know a digest."""
-    takes = {name: call.take for name in ("probe", "install", "reserve", "issue") if (call := getattr(calls, name))}
+    makers = {"probe": calls.probe, "install": calls.install, "reserve": calls.reserve, "issue": calls.issue}
+    takes = {name: one.take for name, one in makers.items() if one is not None}
     if calls.list is not None:
         takes["list"] = calls.list.each
     forms = {name: take["handle"].form for name, take in takes.items() if "handle" in take}
@@ -167,7 +168,6 @@ def _digests(traits: Traits, calls: KindCalls) -> Iterator[Found]:
             yield name, "a handle is a digest everywhere or nowhere: add `as: digest` here"
     if traits.handle_is_label:
         yield "handle_is_label", "a handle that is a digest is not the label"
-    for name in ("probe", "read", "revoke", "sweep", "issue"):
-        call: Call | None = getattr(calls, name)
+    for name, call in (makers | {"read": calls.read, "revoke": calls.revoke, "sweep": calls.sweep}).items():
         if call is not None and {one.name for one in call.variables()} & {"handle", "of.handle"}:
             yield name, "the handle is a digest, which the platform does not know: use `find: list` and a {row.NAME}"

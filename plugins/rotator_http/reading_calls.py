@@ -264,7 +264,7 @@ def read_found_row(node: Node, own: Listing | None, sections: Sections) -> dict[
         return None
     if find.value != "list":
         report.add(
-            find, "wrong_value", "`find` is `list`: the kind's own list, where the row with {handle} is looked up"
+            find, "wrong_value", "`find` is `list`: the row is looked up in the kind's own list"
         )
         return None
     if own is None:

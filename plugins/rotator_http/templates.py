@@ -16,7 +16,7 @@ from .problems import Report
 
 SECRETS: Final = frozenset({"value", "acting.value", "login.token", "fields"})
 ROW: Final = "row."
-"""What the names of a row's variables begin with. Their values are secrets that may stand in a route (docs/packs.md)."""
+"""How the names of a row's variables begin: secrets that may stand in a route (docs/packs.md says when)."""
 EXPIRY: Final = frozenset({f"expires.{form}" for form in ("date", "iso", "epoch", "days", "seconds")})
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 

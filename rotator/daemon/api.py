@@ -171,7 +171,7 @@ class _Handler(DeadlineHandler):
                 "ROT-NOT-ALLOWED",
                 f"uid {peer.uid} may not speak to this daemon",
                 exit=4,
-                hint="run the command as the daemon's user or as root",
+                hint="run the command as the daemon's user or as root, or add the uid to `daemon.allow_uids`",
             )
         found, query = self._find()
         self.route = found.route

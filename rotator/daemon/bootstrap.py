@@ -114,7 +114,7 @@ class Daemon:
         if once:
             return self._once()
         with Signals(self.clock, reload=self._reload_logged, drain=self.timing.deadline / 1000 + 5) as signals:
-            api = ApiServer(Path(settings.daemon.socket), self.service, self.clock)
+            api = ApiServer(Path(settings.daemon.socket), self.service, self.clock, others=settings.daemon.allow_uids)
             host, _, port = settings.daemon.listen.rpartition(":")
             health = HealthServer(host.strip("[]"), int(port), self.service, self.clock, alive=self.ticker.alive)
             api.start()

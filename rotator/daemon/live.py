@@ -80,7 +80,7 @@ class Live:
     def planner(self) -> Planner:
         """Plans for what is configured now."""
         daemon = self.settings.daemon
-        return Planner(self.world.traits, Spans(deadline=daemon.deadline, landing=daemon.landing))
+        return Planner(self.world.traits, Spans(daemon.deadline, daemon.landing, daemon.backoff, daemon.backoff_max))
 
     def platform(self, endpoint: str, kind: str) -> HostedPlatform:
         """See `World`."""

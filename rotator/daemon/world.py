@@ -30,7 +30,7 @@ from rotator.settings import models
 from rotator.settings.connections import Endpoint, VaultStore
 from rotator.settings.problems import ConfigurationRefused, Problem
 
-ADMIN_FRESH_S = 30.0
+ADMIN_FRESH_S = 1.0
 
 
 class Admin:
@@ -78,16 +78,19 @@ class World:
 
     def _bind(self, name: str, endpoint: Endpoint) -> None:
         loaded = self.loaded(name)
+        _refuse_http_keys(name, endpoint, loaded)
         connection = Connection(
             name=name, plugin=loaded.plugin, config=dict(endpoint.config),
             admin="" if endpoint.admin is None else endpoint.admin.principal,
-            insecure=endpoint.insecure, origins=tuple(endpoint.origins),
+            insecure=endpoint.insecure, ca=None if endpoint.ca is None else Path(endpoint.ca),
         )  # fmt: skip
         for kind in loaded.plugin.kinds:
             try:
                 platform = self._gateway.platform(connection, kind.name, self._admins.get(name))
             except ConfigFault as fault:
                 raise refused("CFG-PLUGIN-CONFIG", f"endpoint `{name}`: {fault}") from None
+            except Misconfigured:  # at this moment nothing but the file of authorities is opened
+                raise refused("CFG-PLUGIN-CONFIG", f"endpoint `{name}`: `ca` cannot be read as PEM") from None
             self._platforms[name, kind.name] = platform
             try:
                 self.kinds[name, kind.name] = to_kind_traits(kind, _overrides(endpoint))
@@ -136,6 +139,14 @@ class World:
 def refused(code: str, words: str) -> ConfigurationRefused:
     """A refusal that has no line of its own."""
     return ConfigurationRefused([Problem(code, words, "", "")])
+
+
+def _refuse_http_keys(name: str, endpoint: Endpoint, loaded: Loaded) -> None:
+    """Keys of the HTTP transport would do nothing for a plugin that makes no HTTP calls."""
+    said = [key for key in ("ca", "insecure") if getattr(endpoint, key)]
+    if said and not loaded.plugin.routes:
+        words = f"endpoint `{name}`: `{said[0]}` is for HTTP; the connection of this plugin is set under `config`"
+        raise refused("CFG-PLUGIN-CONFIG", words)
 
 
 def _discover(settings: models.Configuration) -> dict[tuple[str, str], Loaded]:

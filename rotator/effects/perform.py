@@ -151,7 +151,7 @@ class Performer:
         if cleared:
             kept.store.clear(kept.slot)
         try:
-            kept.store.finalize(kept.slot, int(gen))
+            kept.store.finalize(kept.slot, int(gen), keep_versions=work.definition.policy.keep_history)
         except Failed as error:
             if cleared and error.unsent:  # this request never left, but the one before it did
                 raise Failed(error.reason, status=error.status, retry_after=error.retry_after) from None

@@ -24,6 +24,7 @@ from .opening import Opener, Order
 from .ports import CredentialRow, LeaseLost, LedgerError, RunId, RunOpen, RunRow
 from .requests import Caller, Json, RequestRefused, Selection
 from .retirement import split_by_workflow
+from .scheduling import SERVED
 from .wording import shown
 
 CONFLICT, NOT_FOUND, USAGE, INVALID, LEDGER = 6, 5, 2, 3, 1
@@ -151,6 +152,9 @@ class Service(Enquiries):
             return held.id
         if row.adopted_at is None:
             raise RequestRefused("ROT-NOT-ADOPTED", "it is not adopted yet", exit=CONFLICT)
+        last = self.tick.last_ended(row.definition.id)
+        if last is not None and last.kind is RunKind.RETIRE and last.ending in SERVED and order.kind is not last.kind:
+            raise RequestRefused("ROT-RETIRED", self.words("retired"), exit=CONFLICT)
         return self._open(row, order)
 
     def _each(self, rows: Sequence[CredentialRow], opened: Callable[[CredentialRow], RunId]) -> dict[str, Any]:

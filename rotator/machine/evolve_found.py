@@ -57,7 +57,10 @@ def staged(plan: Plan, facts: Facts, gen: Gen, what: Staged, at: Millis) -> Fact
 
 
 def _cannot_be_found(plan: Plan, facts: Facts, gen: Gen, home: Home) -> bool:
-    """An issue that may have been done, whose value nobody has and no list shows: it can never be a target."""
+    """An issue that may have been done, whose value nobody has (the store's current is not it either) and no list
+    shows: it can never be a target."""
+    if gen in facts.current:
+        return False
     authority = plan.authority(home)
     if authority is None or not authority.issued or authority.finds:
         return False

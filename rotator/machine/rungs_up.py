@@ -7,7 +7,7 @@ another rung.
 from __future__ import annotations
 
 from rotator.machine.decisions import Turn
-from rotator.machine.facts import FOREIGN, HERE, LIVES, OWED, Facts, Question, State, Topic
+from rotator.machine.facts import FOREIGN, HERE, LIVES, OWED, Facts, LegName, Question, State, Topic
 from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.needs import Impossible, Needs
 from rotator.machine.plan import Authority, Plan, Seen
@@ -134,7 +134,10 @@ def room(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
 
 
 def installed(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
-    """In place at every home, in the plan's order: what issues first, single slots last."""
+    """In place at every home, in the plan's order: what issues first, single slots last. There is no way back to what
+    is doomed, though it still works: it may be dying."""
+    if target in facts.doomed and leg_of(facts) is LegName.RETURN:
+        return ask(Topic.NO_WAY_BACK, Step(StepKind.INSTALL, target))
     for home in target_homes(plan, facts, target):
         needs = install_needs(plan, facts, target, home)
         if needs:
@@ -205,11 +208,15 @@ def current(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
         return ask(Topic.FOREIGN)
     if target is None:
         return ask(Topic.NO_OLD)
-    return () if facts.current == {target} else (Step(StepKind.PROMOTE, target),)
+    step = Step(StepKind.PROMOTE, target)
+    if facts.current == {target}:
+        return ()
+    return ask(Topic.NO_WAY_BACK, step) if target in facts.doomed else (step,)
 
 
 def held(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
     """Each consumer surely holds the target, or was skipped for it."""
     if target is None:
         return ask(Topic.NO_OLD)
-    return tuple(Step(StepKind.PUSH, target, consumer=one.id) for one in lacking(plan, facts, target))
+    steps = tuple(Step(StepKind.PUSH, target, consumer=one.id) for one in lacking(plan, facts, target))
+    return ask(Topic.NO_WAY_BACK, steps[0]) if steps and target in facts.doomed else steps

@@ -23,8 +23,10 @@ from .values import (
     PositiveDuration,
     StorePath,
     Text,
+    Uid,
     Url,
     as_tuple,
+    format_duration,
     is_loopback,
     refuse,
 )
@@ -69,7 +71,9 @@ class Daemon(Model):
     fingerprint_key: FileRef
     """32 bytes for fingerprints, in a file of their own."""
     socket: FilePath
-    """Unix socket of the local API (made 0600)."""
+    """Unix socket of the local API, made 0600 (with `allow_uids` 0666: then the caller's uid decides)."""
+    allow_uids: Annotated[tuple[Uid, ...], BeforeValidator(as_tuple)] = ()
+    """Numbers of further users that may do everything over the socket, beside the daemon's own and root."""
     listen: Listen = "127.0.0.1:9464"
     """Where health and metrics are served."""
     tick: PositiveDuration = 15_000
@@ -80,6 +84,17 @@ class Daemon(Model):
     """The longest that one effect (one step at one place) may take."""
     landing: Duration = 60_000
     """Quiet time after a deadline in which a lost request may still land; only afterwards is looked."""
+    backoff: PositiveDuration = 1_000
+    """How soon a passing failure is tried again; doubled after each further one."""
+    backoff_max: PositiveDuration = 300_000
+    """The longest that it waits so."""
+
+    @model_validator(mode="after")
+    def _backoff_grows(self) -> Daemon:
+        if self.backoff_max < self.backoff:
+            words = f"it is shorter than `backoff`, {format_duration(self.backoff)}: write at least as much"
+            raise refuse("CFG-OUT-OF-RANGE", words, at="backoff_max")
+        return self
 
 
 class Plugins(Model):
@@ -186,17 +201,6 @@ class TraitOverrides(Model):
     """How many refused tries a principal survives."""
 
 
-class Limits(Model):
-    """What the daemon allows itself at this endpoint."""
-
-    concurrency: Count = 4
-    """Calls at once."""
-    calls: Count = 10
-    """Calls in `per`."""
-    per: PositiveDuration = 1_000
-    """Span in which `calls` calls are allowed."""
-
-
 def _config_value(value: Any) -> Any:
     if isinstance(value, str | bool | int):
         return value
@@ -215,16 +219,12 @@ class Endpoint(Model):
     """Pack of the declarative plugin: what describes the platform."""
     config: Mapping[str, ConfigValue] = Field(default_factory=dict)
     """Settings of the plugin: texts, numbers, yes and no. Never a secret."""
-    origins: Annotated[tuple[Url, ...], BeforeValidator(as_tuple)] = ()
-    """Further origins that the plugin may call, beside the URLs of `config`."""
+    ca: FilePath | None = None
+    """Bundle of the authorities that sign the platform's certificate; none: the system's. For HTTP calls only."""
     admin: Login | None = None
     """The account that changes credentials. It is a credential of tier T0 itself."""
-    readonly: Login | None = None
-    """An account that may only read; used for listings where it is given."""
     traits: TraitOverrides = TraitOverrides()
     """Numbers of the plugin's traits that are otherwise here."""
-    limits: Limits = Limits()
-    """What the daemon allows itself here."""
     insecure: bool = False
     """Allows plain http to another machine. Values then travel in clear."""
 
@@ -233,8 +233,6 @@ class Endpoint(Model):
         for name, value in self.config.items():
             if isinstance(value, str) and value.startswith("http://"):
                 check_encrypted(value, self.insecure, "config", name)
-        for number, origin in enumerate(self.origins):
-            check_encrypted(origin, self.insecure, "origins", number)
         return self
 
 

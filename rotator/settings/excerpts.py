@@ -21,16 +21,15 @@ WIDEST: Final = 160
 _HARMLESS: Final = frozenset(  # one paragraph reads better than sixty lines
     """
     apiVersion installation ledger socket listen tick workers deadline landing allow type url ca mount namespace role_id
-    file path in plugin pack principal principals store field insecure concurrency calls per failures live settle
-    old_lives derived_live every cron zone from to missed jitter min_age overlap attempts span fresh times over grade
-    history by reason until owner purpose workflows expires tier policy endpoint kind scopes handle fields origins
+    file path in plugin pack principal principals store field insecure per failures live settle allow_uids backoff
+    backoff_max old_lives derived_live every cron zone from to missed jitter min_age overlap attempts span fresh times
+    over grade history by reason until owner purpose workflows expires tier policy endpoint kind scopes handle fields
     """.split()  # noqa: SIM905
 )
 _OURS: Final = _HARMLESS | frozenset(
     """
     daemon plugins stores endpoints policies credentials fingerprint_key auth approle secret_id token key value admin
-    readonly config traits limits probe_limit window patience kill_patience proof pause labels params authority
-    authorities consumers
+    config traits probe_limit window patience kill_patience proof pause labels params authority authorities consumers
     """.split()  # noqa: SIM905
 )
 _HIDDEN_NAMES: Final = re.compile(

@@ -148,16 +148,14 @@ def _same_field(parts: Parts, sources: Sources) -> Iterator[Problem]:
             else:
                 first[place] = (name, path)
     for name, endpoint in parts.endpoints.items():
-        for login_name, login in (("admin", endpoint.admin), ("readonly", endpoint.readonly)):
-            value = login.value if login is not None else None
-            if value is not None and value.store is not None:
-                place = (value.store, str(value.path), str(value.field))
-                governed = first.get(place)
-                credential_there = parts.credentials.get(governed[0]) if governed else None
-                if governed and credential_there and credential_there.store.value != value.field:
-                    words = f"this field holds a reference of `{governed[0]}`, not its value"
-                    path = ("endpoints", name, login_name, "value", "field")
-                    yield sources.problem("CFG-SAME-PLACE", words, path, value=True)
+        value = endpoint.admin.value if endpoint.admin is not None else None
+        if value is not None and value.store is not None:
+            governed = first.get((value.store, str(value.path), str(value.field)))
+            credential_there = parts.credentials.get(governed[0]) if governed else None
+            if governed and credential_there and credential_there.store.value != value.field:
+                words = f"this field holds a reference of `{governed[0]}`, not its value"
+                here = ("endpoints", name, "admin", "value", "field")
+                yield sources.problem("CFG-SAME-PLACE", words, here, value=True)
 
 
 def _same_consumer(parts: Parts, sources: Sources) -> Iterator[Problem]:

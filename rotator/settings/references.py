@@ -44,10 +44,9 @@ def _ids(sources: Sources) -> Iterator[Problem]:
 def _uses(data: dict[str, Plain]) -> Iterator[tuple[Path_, str, Plain]]:
     """Every place that names a store, an endpoint or a policy: path, section, name."""
     for name, endpoint in _mapping(data.get("endpoints")).items():
-        for login in ("admin", "readonly"):
-            value = _mapping(_mapping(_mapping(endpoint).get(login)).get("value"))
-            if "store" in value:
-                yield ("endpoints", name, login, "value", "store"), "stores", value["store"]
+        value = _mapping(_mapping(_mapping(endpoint).get("admin")).get("value"))
+        if "store" in value:
+            yield ("endpoints", name, "admin", "value", "store"), "stores", value["store"]
     for name, definition in _mapping(data.get("credentials")).items():
         credential = _mapping(definition)
         here: Path_ = ("credentials", name)

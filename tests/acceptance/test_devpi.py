@@ -232,7 +232,7 @@ def test_an_admin_whose_password_was_changed_changes_nothing_and_asks_a_person(s
     devpi.set_password(ADMIN, other)
     try:
         tried = site.rotator("plugins", "try", "index", code=10)
-        assert "acting_refused" in tried, tried
+        assert "acting refused" in tried, tried
         site.rotator("rotate", "uploads", *WHY, "--yes", "--no-wait")
         wait_until(lambda: site.run()["question"] is not None or site.run()["ended"] is not None, "the stop", 60)
     finally:

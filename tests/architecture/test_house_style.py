@@ -26,7 +26,7 @@ REVEALS = {
     "rotator/effects/host": "the gateway's echo check and key files",
     "plugins/rotator_postgresql": "SCRAM and the driver",
     "plugins/rotator_file": "the file's content",
-    "plugins/rotator_http/render": "JSON inside a form field",
+    "plugins/rotator_http/render": "JSON inside a form field; the id of a row in the path of the revoke that found it",
 }
 
 

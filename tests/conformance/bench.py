@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -102,10 +102,10 @@ class Bench:
         return (platform or self.platform()).install(self.call(seconds), request)
 
     def installed(self, subject: Subject | None = None) -> Credential:
-        """A value that the server has."""
+        """A value that the server has, with the handle that the answer gave."""
         credential = self.fresh(subject)
-        self.install(credential)
-        return credential
+        handle = self.install(credential).handle
+        return replace(credential, target=replace(credential.target, handle=handle or credential.target.handle))
 
     def probe(self, credential: Credential, platform: HostedPlatform | None = None, seconds: float = SECONDS) -> Probed:
         request = ProbeRequest(target=credential.target, value=Secret(credential.value))

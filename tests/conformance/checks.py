@@ -51,8 +51,10 @@ def lost_after_write(bench: Bench) -> None:
     with pytest.raises(OutcomeUnknown):
         bench.install(credential)
     assert rule.struck == 1
-    assert isinstance(bench.probe(credential), Alive)
-    assert list(bench.stored()).count(credential.target.handle or "") == 1
+    found = bench.probe(credential)
+    assert isinstance(found, Alive)
+    assert found.handle is not None
+    assert list(bench.stored()).count(found.handle) == 1
 
 
 def lands_late(bench: Bench) -> None:

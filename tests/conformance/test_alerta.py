@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from rotator_http import PACKS, load_pack
 
 from rotator.effects.host import objections
 from rotator.plugin_api import (
@@ -24,43 +22,21 @@ from rotator.plugin_api import (
     Subject,
 )
 from tests.conformance import checks
+from tests.conformance.alerta_bench import SERVICE, make_bench, row_of
 from tests.conformance.bench import Bench, Credential
 from tests.lab.alerta import ADMIN, Alerta
 from tests.lab.proxy import Answer, Fault, Proxy
-
-SERVICE = Subject(principal="svc-sync@lab.test")
-
-
-def every_key(alerta: Alerta) -> list[dict[str, Any]]:
-    """All keys of the server, past the plugin; without a size the server shows the first 50."""
-    answer = alerta.ask("GET", "/keys?page-size=100000")
-    assert answer.status == 200
-    assert answer.json()["more"] is False
-    rows: list[dict[str, Any]] = answer.json()["keys"]
-    return rows
+from tests.lab.shapes import handle_of
 
 
 @pytest.fixture
 def bench(alerta: Alerta, start_proxy: Callable[..., Proxy]) -> Bench:
-    return Bench(
-        plugin=load_pack("alerta"),
-        kind="key",
-        proxy=start_proxy(alerta.port),
-        admin=ADMIN,
-        admin_value=alerta.admin_key,
-        subject=SERVICE,
-        scopes=frozenset({"read"}),
-        write=r"^/key$",
-        probe_path=r"^/keys\?",
-        refusal="key_refused",
-        accepts=alerta.accepts,
-        stored=lambda: [row["id"] for row in every_key(alerta)],
-    )
+    return make_bench(alerta, start_proxy(alerta.port))
 
 
 def test_the_declaration_has_nothing_to_object_to(bench: Bench) -> None:
     assert objections(bench.plugin) == ()
-    assert bench.plugin.routes == ("DELETE /key/{handle}", "GET /keys", "POST /key")
+    assert bench.plugin.routes == ("DELETE /key/{row.id}", "GET /keys", "POST /key")
 
 
 def test_lost_after_write(bench: Bench) -> None:
@@ -73,7 +49,8 @@ def test_the_same_write_again_after_a_lost_answer_is_unknown_and_the_key_is_ther
         bench.install(credential)
     assert caught.value.reason == "maybe_ours"
     assert isinstance(bench.probe(credential), Alive)
-    assert list(bench.stored()).count(credential.target.label) == 1
+    rows = bench.platform().listing(bench.call(), SERVICE)
+    assert [row.label for row in rows].count(credential.target.label) == 1
 
 
 def test_lands_late(bench: Bench) -> None:
@@ -92,8 +69,15 @@ def test_create_is_sent_once(bench: Bench) -> None:
     checks.sent_once(bench)
 
 
-def test_label_taken(bench: Bench) -> None:
-    checks.label_taken(bench)
+def test_two_keys_with_one_label_are_two_rows_and_each_is_revoked_alone(bench: Bench) -> None:
+    """`text` is not unique: what tells keys apart is the digest of the id."""
+    first, second = bench.installed(), bench.fresh()
+    second = Credential(second.value, replace(second.target, label=first.target.label))
+    second = Credential(second.value, replace(second.target, handle=bench.install(second).handle))
+    assert first.target.handle != second.target.handle
+    assert not bench.revoke(first).already
+    assert not bench.accepts(first.value)
+    assert bench.accepts(second.value)
 
 
 def test_dead_is_rejected(bench: Bench) -> None:
@@ -126,7 +110,7 @@ def test_silence_is_not_death(bench: Bench) -> None:
 def test_an_expired_key_is_rejected(bench: Bench, alerta: Alerta) -> None:
     credential = bench.installed()
     past = {"expireTime": "2020-01-01T00:00:00.000Z"}
-    assert alerta.ask("PUT", f"/key/{credential.target.handle}", past).status == 200
+    assert alerta.ask("PUT", f"/key/{row_of(alerta, credential)['id']}", past).status == 200
     assert bench.probe(credential) == Rejected(reason="key_refused")
 
 
@@ -143,12 +127,12 @@ def test_a_key_without_the_scope_to_look_is_inconclusive_not_dead(bench: Bench) 
 def test_alive_names_owner_handle_and_scopes(bench: Bench, scopes: set[str]) -> None:
     neighbour = bench.installed(Subject(principal="aaa-first@lab.test"))
     credential = bench.fresh()
-    bench.install(credential, scopes=frozenset(scopes))
-    for handle in (credential.target.handle, None):
+    made = bench.install(credential, scopes=frozenset(scopes)).handle
+    for handle in (made, None):
         known = Credential(credential.value, Generation(subject=SERVICE, handle=handle))
         found = bench.probe(known)
         assert isinstance(found, Alive)
-        assert (found.principal, found.handle) == (SERVICE.principal, credential.target.handle)
+        assert (found.principal, found.handle) == (SERVICE.principal, made)
         assert found.scopes == frozenset(scopes)
     assert bench.accepts(neighbour.value)
 
@@ -182,11 +166,15 @@ def test_preflight_says_who_acts(bench: Bench) -> None:
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
-def test_the_label_is_the_handle_and_the_key_is_ours(bench: Bench, alerta: Alerta) -> None:
-    credential = bench.fresh()
-    assert bench.install(credential).handle == credential.target.label
-    (row,) = [row for row in every_key(alerta) if row["id"] == credential.target.label]
-    assert (row["key"], row["user"], row["text"]) == (credential.value, SERVICE.principal, credential.target.label)
+def test_the_server_chooses_the_id_and_the_handle_is_its_digest(bench: Bench, alerta: Alerta) -> None:
+    credential = bench.installed()
+    row = row_of(alerta, credential)
+    assert credential.target.handle == handle_of(row)
+    assert (row["user"], row["text"]) == (SERVICE.principal, credential.target.label)
+    assert not {row["id"], row["key"]} & {credential.target.label, credential.target.handle, SERVICE.principal}
+    assert alerta.accepts(row["id"]), "why it is a digest: the id is as good as the key"
+    assert not alerta.accepts(credential.target.handle)
+    assert not alerta.accepts(credential.target.label)
     year = datetime.now(UTC) + timedelta(days=364)
     assert row["expireTime"] > year.isoformat()
 
@@ -256,53 +244,6 @@ def test_a_hostile_principal_arrives_as_it_is(bench: Bench, principal: str) -> N
     found = bench.probe(credential)
     assert isinstance(found, Alive)
     assert found.principal == principal
-
-
-# ---- listing -------------------------------------------------------------------------------------------------------
-
-
-def paged_pack(tmp_path: Path) -> Any:
-    """The shipped pack with pages of two rows."""
-    text = (PACKS / "alerta.yaml").read_text()
-    assert 'page-size: "500"' in text
-    (tmp_path / "alerta.yaml").write_text(text.replace('page-size: "500"', 'page-size: "2"'))
-    return load_pack(str(tmp_path / "alerta.yaml"))
-
-
-def with_plugin(bench: Bench, plugin: Any) -> Bench:
-    values = {name: getattr(bench, name) for name in bench.__dataclass_fields__}
-    return Bench(**{**values, "plugin": plugin})
-
-
-def test_the_list_has_every_row_of_every_page_and_of_everybody(bench: Bench, tmp_path: Path) -> None:
-    mine = [bench.installed() for _ in range(5)]
-    theirs = bench.installed(Subject(principal="other@lab.test"))
-    paged = with_plugin(bench, paged_pack(tmp_path))
-    rows = paged.platform().listing(bench.call(), None)
-    assert sorted(row.handle for row in rows) == sorted(bench.stored())
-    assert bench.proxy.count(path=r"[?&]page=3(&|$)") == 1
-    own = paged.platform().listing(bench.call(), SERVICE)
-    assert {one.target.handle for one in mine} <= {row.handle for row in own}
-    assert theirs.target.handle not in {row.handle for row in own}
-
-
-def test_a_row_says_what_the_server_knows(bench: Bench) -> None:
-    credential = bench.installed()
-    assert isinstance(bench.probe(credential), Alive)
-    rows = bench.platform().listing(bench.call(), SERVICE)
-    (row,) = [row for row in rows if row.handle == credential.target.handle]
-    assert (row.label, row.principal, row.active) == (credential.target.label, SERVICE.principal, True)
-    assert row.last_used_at is not None
-    assert abs(datetime.now(UTC) - row.last_used_at) < timedelta(minutes=2)
-    assert row.same is not None
-    assert row.same.reveal() == credential.value
-    assert credential.value not in repr(rows)
-
-
-def test_a_listing_that_broke_on_page_two_is_an_error(bench: Bench, tmp_path: Path) -> None:
-    for _ in range(3):
-        bench.installed()
-    checks.listing_that_broke(with_plugin(bench, paged_pack(tmp_path)), r"[?&]page=2(&|$)")
 
 
 # ---- secrets and faults of the line --------------------------------------------------------------------------------

@@ -31,9 +31,7 @@ BLOCKS: tuple[tuple[str, str, Body], ...] = (
 def stale() -> list[str]:
     """Documents whose block is not what the code says."""
     return [
-        name
-        for name, block, body in BLOCKS
-        if blocks.found(blocks.ROOT / name, block) != blocks.block(block, body())
+        name for name, block, body in BLOCKS if blocks.found(blocks.ROOT / name, block) != blocks.block(block, body())
     ]
 
 

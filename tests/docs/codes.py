@@ -135,5 +135,7 @@ def readiness_codes() -> frozenset[str]:
     """What `/livez` and `/readyz` answer when they are not well."""
     text = (ROOT / "rotator/daemon/health.py").read_text() + (ROOT / "rotator/engine/enquiries.py").read_text()
     return frozenset(re.findall(r'"((?:no|not|ticker)_[a-z]+)(?:\\n)?"', text)) & {
-        "no_installation", "not_ready", "ticker_dead"
+        "no_installation",
+        "not_ready",
+        "ticker_dead",
     }

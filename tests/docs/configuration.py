@@ -21,11 +21,10 @@ TITLES = {
     "AppRole": "`stores.NAME.auth.approle`",
     "LocalStore": "`stores.NAME`, `type: local`",
     "Endpoint": "`endpoints.NAME`",
-    "Login": "`endpoints.NAME.admin`, `readonly`",
+    "Login": "`endpoints.NAME.admin`",
     "ValueRef": "A reference to a value",
     "TraitOverrides": "`endpoints.NAME.traits`",
     "ProbeLimitOverride": "`endpoints.NAME.traits.probe_limit`",
-    "Limits": "`endpoints.NAME.limits`",
     "Policy": "`policies.NAME`",
     "Window": "`policies.NAME.window`",
     "Patience": "`policies.NAME.patience`, `kill_patience`",
@@ -63,7 +62,9 @@ def body() -> str:
 
 def _meaning(field: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     """The key's own description; where it only points at a section, that section's."""
-    text = field.get("description") or known.get(str(field.get("$ref", "")).rpartition("/")[2], {}).get("description", "")
+    text = field.get("description") or known.get(str(field.get("$ref", "")).rpartition("/")[2], {}).get(
+        "description", ""
+    )
     return " ".join(str(text).split())
 
 

@@ -33,7 +33,9 @@ def variables(server: Postgres, passwords: Path) -> dict[str, str]:
 
 def main() -> int:
     """Run it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.docs.database", description="A PostgreSQL for the first walk.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.docs.database", description="A PostgreSQL for the first walk."
+    )
     parser.add_argument("--env", type=Path, default=Path("/tmp/first-database.env"), help="the file to write")
     where = parser.parse_args().env.resolve()
     passwords = where.with_suffix(".pgpass")

@@ -46,7 +46,7 @@ GROUPS: dict[str, Group] = {
     ),
     "reserved": Group(
         "Reasons that every plugin may give",
-        "In brackets behind a step in `rotator runs show RUN`; as `ROT-…` when `adopt` or `admin set` is refused by it.",
+        "In brackets behind a step in `rotator runs show RUN`; as `ROT-…` when it refuses `adopt` or `admin set`.",
     ),
     "raised": Group("The daemon's own reasons", "In the same places, and when the daemon does not start."),
     "store": Group("Stores", "In the same places, in `rotator plan ID`, and when the daemon does not start."),
@@ -54,11 +54,11 @@ GROUPS: dict[str, Group] = {
     "due": Group("Why a run opens, or does not", "The first line of `rotator explain ID`."),
     "schedule": Group("Why the next time is what it is", "The column WHY of `rotator status`."),
     "wait": Group("What a run waits for", "`rotator runs show RUN`."),
-    "turn": Group("Why a run turns", "In brackets in the journal: `now advance (leg_done)`. A turn back is named by the "
-                  "step and the question that it spares you, as in `verify_refused`."),
+    "turn": Group("Why a run turns", "In brackets in the journal: `now advance (leg_done)`. A turn back is named by "
+                  "the step and the question that it spares you, as in `verify_refused`."),
     "detail": Group("Why a question is asked", "`because` in the question."),
     "objection": Group("Why a kind cannot be worked with", "In words of `CFG-TRAITS`, and in the log."),
-    "ledger": Group("The ledger", "`error: the ledger cannot be used: …` at the start; `code` in the log; as `ROT-LEDGER-…` of a request."),
+    "ledger": Group("The ledger", "At the start (`the ledger cannot be used: …`), in the log, as `ROT-LEDGER-…`."),
     "readiness": Group("Health", "The body of `/livez` and `/readyz`."),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ RESERVED_DO: Final[dict[str, str]] = {
     "history": "Nothing now. The way back is closed for this value.",
     "not_found": "Correct `principal`, or create the account. `rotator plugins try ENDPOINT`.",
     "acting_refused": "New admin value: `rotator admin set ENDPOINT --from FILE --replace`. Then answer `retry`.",
-    "throttled": "Nothing: it waits as long as the platform says. Lower `limits` if it repeats.",
+    "throttled": "Nothing: it waits as long as the platform says.",
     "unreachable": "Network, address, firewall: `rotator plugins try ENDPOINT`. Nothing was sent.",
     "connection_lost": "Nothing: it is looked at after the quiet time.",
     "deadline": "If it repeats: raise `daemon.deadline`, or look why the platform is slow.",
@@ -53,7 +53,10 @@ RAISED: Final[dict[str, tuple[str, str]]] = {
         "Nothing: it is asked again when they have died, and only then the proof begins.",
     ),
     "fingerprint_key_length": ("The fingerprint key is not 32 bytes.", "Put the right file back."),
-    "fingerprint_key_missing": ("The fingerprint key cannot be read.", "Mount or restore it. For a first start, make it."),
+    "fingerprint_key_missing": (
+        "The fingerprint key cannot be read.",
+        "Mount or restore it. For a first start, make it.",
+    ),
     "fingerprint_key_mode": ("Others may read the fingerprint key.", "`chmod 600 FILE`."),
     "fingerprint_key_other": (
         "It is another fingerprint key than the one that the ledger was founded with.",

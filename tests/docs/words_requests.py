@@ -40,7 +40,7 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
     "ROT-FILE-EXISTS": ("The file is there already; nothing was written.", "Choose another path, or move it away."),
     "ROT-INTERNAL": (
         "A bug in the daemon. The message has the number of a report.",
-        "Look for the number in the daemon's log (`\"report\": \"…\"`): it has types and places. Runs are not "
+        'Look for the number in the daemon\'s log (`"report": "…"`): it has types and places. Runs are not '
         "harmed. Report it.",
     ),
     "ROT-INTERRUPTED": (
@@ -55,7 +55,8 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "ROT-NOT-ALLOWED": (
         "The user who runs the command may not speak to this daemon.",
-        "Run it as the daemon's user or as root. The daemon knows you by the uid of your process, nothing else.",
+        "Run it as the daemon's user or as root, or add your uid to `daemon.allow_uids` and restart the daemon. It "
+        "knows you by the uid of your process, nothing else.",
     ),
     "ROT-NOT-CONFIRMED": ("You said no, or another name than the one asked for. Nothing was done.", "Nothing."),
     "ROT-NOT-FOUND": (
@@ -66,6 +67,10 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
     "ROT-OBSERVING": (
         "The daemon only observes: its ledger may be an old copy, so nothing is opened and nothing answered.",
         "See *A restored ledger* above. If no store answers, it ends by itself when one does.",
+    ),
+    "ROT-RETIRED": (
+        "The credential was retired: every value of it is proven dead, and nothing is made for it again.",
+        "If it is needed after all, describe it under another id and adopt it with a new value.",
     ),
     "ROT-RUN-BUSY": (
         "A step of this run is under way, and an answer must wait for its end.",
@@ -108,17 +113,17 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
 }
 
 CONFIGURATION: Final[dict[str, str]] = {
-    "CFG-BAD-CRON": "Write five fields, `\"0 3 * * 6\"`, in quotes.",
+    "CFG-BAD-CRON": 'Write five fields, `"0 3 * * 6"`, in quotes.',
     "CFG-BAD-DURATION": "Write `30d`, `24h`, `15m`, `1h30m`, `10s`. Months are said with `cron`.",
     "CFG-BAD-ENUM": "The message lists the words.",
     "CFG-BAD-ID": "Lower-case letters, digits and hyphens; the message says what is allowed here.",
     "CFG-BAD-PATH": "Take out empty parts, `.`, `..` and a leading `/`. Files are named by their full path.",
-    "CFG-BAD-TIME": "A day is `2027-06-30`, a time of day `\"01:00\"` in quotes, a moment has its zone.",
+    "CFG-BAD-TIME": 'A day is `2027-06-30`, a time of day `"01:00"` in quotes, a moment has its zone.',
     "CFG-BAD-ZONE": "Write an IANA name such as `Europe/Berlin`, or `UTC`.",
     "CFG-CONFLICT": "Take one of the two keys out, or add the missing one, as the message says.",
     "CFG-DUPLICATE-ID": "Rename or remove one of the two; the message has both places.",
     "CFG-EMPTY": "Fill it in, or take the key out.",
-    "CFG-ENDPOINT-IN-USE": "Put the endpoint back. Before it may go, retire what lives there: `rotator retire WORKFLOW`.",
+    "CFG-ENDPOINT-IN-USE": "Put the endpoint back. Before it may go, retire what lives there.",
     "CFG-EXPIRY-NEAR": "A warning. Say a new day if the credential is still needed, or retire its workflow.",
     "CFG-MISSING": "Add the key; `docs/configuration.md` describes it.",
     "CFG-NO-EXPIRY": "Add `expires`: the day on which somebody must say again that it is needed.",
@@ -135,8 +140,8 @@ CONFIGURATION: Final[dict[str, str]] = {
     "CFG-SAME-PLACE": "One credential per principal and per field. Merge the two, or use another account or field.",
     "CFG-SECRET-IN-CLEAR": "Take the value out of the file, treat it as leaked, and write a reference: "
     "`{store, path, field}` or `{file}`.",
-    "CFG-TRAITS": "The message names the alternative that the platform can do. Only the daemon, which loads the plugins, "
-    "can say this: at its start and at a reload.",
+    "CFG-TRAITS": "The message names the alternative that the platform can do. Only the daemon, which loads the "
+    "plugins, can say this: at its start and at a reload.",
     "CFG-UNKNOWN-KEY": "Correct the spelling; the nearest known key is suggested.",
     "CFG-UNKNOWN-KIND": "The message lists the kinds of that endpoint's plugin.",
     "CFG-UNKNOWN-REF": "Name a store, endpoint or policy that is configured; the nearest one is suggested.",

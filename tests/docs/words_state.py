@@ -11,8 +11,8 @@ HOLDS: Final[dict[str, str]] = {
     "brake": "Too many fell due at once. See *The brake* above.",
     "approval": "Have the plan approved.",
     "breaker": "The endpoint fails. It is tried again by itself: `rotator plugins try ENDPOINT` shows its state.",
-    "rate": "Passes by itself. Raise `limits` of the endpoint if the platform allows more.",
-    "probe_budget": "Passes by itself: more refused tries would lock the account. `traits.probe_limit` of the endpoint.",
+    "rate": "Passes by itself.",
+    "probe_budget": "Passes by itself: more refused tries would lock the account (`traits.probe_limit`).",
 }
 DUE: Final[dict[str, str]] = {
     "retired": "Nothing. A retired credential is not rotated again.",
@@ -63,7 +63,7 @@ TURNS: Final[dict[str, str]] = {
 }
 DETAILS: Final[dict[str, str]] = {
     "out_of_patience": "Find out why it fails (`rotator runs show RUN` has every attempt), then answer `retry`.",
-    "alive_after_repeat": "Revoke acknowledges and does not end the value: look at caches and replicas of the platform.",
+    "alive_after_repeat": "A revoke that is acknowledged does not end it: look at the platform's caches and replicas.",
     "serves_not": "What readers use is not seen in place: look at the platform before you go on.",
     "rejected": "The platform acknowledged the value and refuses it: replication, or another account.",
     "stranger": "The value belongs to somebody else: check principal and scopes.",
@@ -82,7 +82,7 @@ LEDGER: Final[dict[str, tuple[str, str]]] = {
     "disk_full": ("No space is left. Nothing was recorded and nothing was sent.", "Make room; runs go on."),
     "damaged": (
         "SQLite finds the file damaged.",
-        "Stop the daemon, keep the file, restore the newest copy. It starts in observe mode: *A restored ledger* above.",
+        "Stop the daemon, keep the file, restore the newest copy: *A restored ledger* above.",
     ),
     "constraint": ("A rule of the database was broken: a bug.", "Report it. Nothing was recorded."),
     "missing_directory": ("The folder of `daemon.ledger` does not exist.", "Make it, 0700, of the daemon's user."),
@@ -113,6 +113,9 @@ LEDGER: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 READINESS: Final[dict[str, tuple[str, str]]] = {
-    "ticker_dead": ("`/livez`: ticks have stopped coming.", "Restart the daemon, keep its log. Runs go on from where they were."),
+    "ticker_dead": (
+        "`/livez`: ticks have stopped coming.",
+        "Restart the daemon, keep its log. Runs go on from where they were.",
+    ),
     "no_installation": ("`/readyz`: the ledger was not founded.", "Look at the daemon's log."),
 }

@@ -113,11 +113,17 @@ class Alerta(Server):
         return record
 
     def keys(self) -> list[dict[str, Any]]:
-        """Return all records of API keys, with the keys in clear."""
-        answer = self.ask("GET", "/keys")
-        if answer.status != 200:
-            raise LabError(f"alerta: list of keys answered {answer.status}")
-        return list(answer.json()["keys"])
+        """Return all records of API keys, with the keys in clear. A page has 50 rows unless told otherwise."""
+        found: dict[str, dict[str, Any]] = {}
+        for page in range(1, _MOST_PAGES):
+            answer = self.ask("GET", f"/keys?page={page}&page-size={_PAGE}&sort-by=key")
+            if answer.status != 200:
+                raise LabError(f"alerta: list of keys answered {answer.status}")
+            body = answer.json()
+            found |= {row["id"]: row for row in body["keys"]}
+            if body["more"] is False:
+                return list(found.values())
+        raise LabError("alerta: the list of keys does not end")
 
     def accepts(self, key: str) -> bool:
         """Tell whether alerta takes an API key: 200 on GET /alerts is yes, 401 no, anything else LabError."""
@@ -130,6 +136,8 @@ class Alerta(Server):
         """Revoke a key by its id (or value) and return the status: 200, or 404 if there is none."""
         return self.ask("DELETE", f"/key/{key_id}").status
 
+
+_PAGE, _MOST_PAGES = 500, 1000
 
 _RUN = "import sys; from alerta.commands import cli; sys.argv[0] = 'alertad'; sys.argv.insert(1, 'run'); cli()"
 

@@ -94,11 +94,11 @@ def tell(story: Story, estate: Estate, shapes: list[Shape], clients: dict[str, C
     for name in names:
         run = first_scheduled(estate, name)
         story.say(f"{name}: {run['kind']} by {run['actor']}: {run['ending']}")
-        estate.rotator("pause", name, *WHY)
+    quiet(estate)
+    story.say("from here on by hand: the policies say once a year, and the daemon has read them anew")
     run_emergency(story, estate, "alerta-sync")
     go_back(story, estate, "orders")
     clients["legacy"].stop()
-    estate.rotator("resume", "legacy", *WHY)
     must(estate.rotator("retire", "flow-legacy", *WHY, "--apply", "--confirm", "flow-legacy", "--wait"))
     story.say("retired workflow flow-legacy: every value of it is proven dead, nothing is left in the store")
     for client in clients.values():
@@ -120,15 +120,22 @@ def first_scheduled(estate: Estate, name: str) -> dict[str, Any]:
 
 def run_emergency(story: Story, estate: Estate, name: str) -> None:
     """Rotate now, without an overlap."""
-    estate.rotator("resume", name, *WHY)
     must(estate.rotator("emergency", name, "--mode", "overlap", *WHY, "--yes", "--wait"))
-    estate.rotator("pause", name, *WHY)
     story.say(f"emergency on {name}: done, the old value is proven dead")
+
+
+def quiet(estate: Estate) -> None:
+    """Change the policies to once a year, reload, and let what the scheduler has opened meanwhile end."""
+    for policy in estate.policies.values():
+        policy["every"] = "365d"
+    estate.write()
+    must(estate.rotator("config", "reload"))
+    for name in estate.credentials:
+        estate.settled(name)
 
 
 def go_back(story: Story, estate: Estate, name: str) -> None:
     """Rotate by hand, then change one's mind during the overlap."""
-    estate.rotator("resume", name, *WHY)
     must(estate.rotator("rotate", name, *WHY, "--yes", "--no-wait"), 0)
     run: dict[str, Any] = {}
 
@@ -140,7 +147,6 @@ def go_back(story: Story, estate: Estate, name: str) -> None:
     wait_until(overlapping, f"the overlap of {name}", 60, alive=lambda: estate.daemon.running)
     must(estate.rotator("runs", "back", run["id"], *WHY, "--no-wait"))
     ended = estate.settled(name)
-    estate.rotator("pause", name, *WHY)
     story.say(f"went back on purpose on {name}: {ended['ending']}, the old value serves, the new one is proven dead")
 
 

@@ -62,7 +62,7 @@ class Devpi(Server):
         done = subprocess.run(
             [*self._command, "-c", _INIT, data],
             input=self.admin_password,
-            env=self._env, cwd=self.folder.path, capture_output=True, text=True, timeout=60,
+            env=self._env, cwd=self.folder.path, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         if done.returncode != 0:
             with self.log.open("a") as out:
@@ -71,7 +71,7 @@ class Devpi(Server):
 
     def _launch(self) -> None:
         self.process.start()
-        self.process.wait_ready(self._answers, timeout_s=60)
+        self.process.wait_ready(self._answers, timeout_s=120)
 
     def _answers(self) -> bool:
         try:

@@ -6,8 +6,9 @@ of the values it ever had works, what readers find in the store, what consumers 
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,9 +76,14 @@ def staged(estate: Estate, name: str) -> Iterator[tuple[int, str]]:
             yield from ((int(key[1:]), text) for text in version.data.values() if isinstance(text, str))
 
 
+def handle_of(row: Mapping[str, Any]) -> str:
+    """By which handle Rotator knows a key of alerta, made anew here from the server's id."""
+    return hashlib.sha256(str(row["id"]).encode()).hexdigest()[:32]
+
+
 @dataclass(slots=True)
 class AlertaKey:
-    """An API key: many alive at once, the handle is the label we choose."""
+    """An API key: many alive at once. Its id is a credential too, so that nothing of ours may show it in clear."""
 
     name: str
     watched: Watched = field(default_factory=Watched)
@@ -90,7 +96,7 @@ class AlertaKey:
     def prepare(self, estate: Estate) -> None:
         record = estate.servers.alerta.create_key(f"first key of {self.name}", ("read", "read:keys"), self.user)
         self.watched.see(self.user, record["key"])
-        fields = {"key": record["key"], "key_id": record["id"], "url": estate.servers.alerta.url}
+        fields = {"key": record["key"], "url": estate.servers.alerta.url}
         estate.servers.openbao.admin.put(estate.path_of(self.name), fields)
         estate.describe(
             self.name,
@@ -98,9 +104,7 @@ class AlertaKey:
                 "authority": {
                     "endpoint": "alerta", "kind": "key", "principal": self.user, "scopes": ["read", "read:keys"],
                 },
-                "store": {
-                    "in": "main", "path": estate.path_of(self.name), "value": "key", "fields": {"key_id": "handle"},
-                },
+                "store": {"in": "main", "path": estate.path_of(self.name), "value": "key"},
             },
         )  # fmt: skip
 
@@ -118,7 +122,11 @@ class AlertaKey:
         return f"{answer.status} {answer.json().get('message', '')}".replace(value, "...")
 
     def living(self, estate: Estate) -> list[str]:
-        return [key["id"] for key in estate.servers.alerta.keys() if key["user"] == self.user]  # noqa: SIM118 - a method
+        return [handle_of(row) for row in self.rows(estate)]
+
+    def rows(self, estate: Estate) -> list[dict[str, Any]]:
+        """The server's records of this user's keys, in clear."""
+        return [row for row in estate.servers.alerta.keys() if row["user"] == self.user]  # noqa: SIM118 - a method
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.lab.estate import Estate
-from tests.lab.shapes import AlertaKey, Roles, Shape, staged, stored
+from tests.lab.shapes import AlertaKey, Roles, Shape, handle_of, staged, stored
 
 NEIGHBOURS = {AlertaKey: "url", Roles: "host"}
 
@@ -75,9 +75,13 @@ def _lives(
         f"an old value of {principal} still works, and is no debt" for principal in extra if principal not in owing
     ]
     if isinstance(shape, AlertaKey):
-        fields = stored(estate, shape.name) or {}
-        known = {fields.get("key_id")} | {debt["handle"] for debt in debts} | {debt["label"] for debt in debts}
-        found += [f"key {handle} lives and nobody knows" for handle in shape.living(estate) if handle not in known]
+        known = {debt["handle"] for debt in debts} | {debt["label"] for debt in debts if debt["label"]}
+        others = [row for row in shape.rows(estate) if current is None or row["key"] != current[1]]
+        found += [
+            f"key {handle_of(row)} ({row['text']}) lives and nobody knows"
+            for row in others
+            if not {handle_of(row), row["text"]} & known
+        ]
     return found
 
 

@@ -1,21 +1,23 @@
 """python -m tests.model: every set. --list, --config NAME --faults N, --set NAME; a counter-example is printed as a
-trace."""
+trace. Two configurations are explored at a time, each in a process of its own (--workers)."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
+from tests.model.closing import closing_line
 from tests.model.configurations import Configuration
 from tests.model.explorer import Result, explore
 from tests.model.sets import SETS
 
 
-def closing_line(results: list[Result], seconds: float) -> str:
-    """The line that closes every exploration."""
-    states, transitions = sum(r.states for r in results), sum(r.transitions for r in results)
-    return f"{len(results)} configurations, {states:,} states, {transitions:,} transitions, {seconds:.0f} s"
+def summary(results: list[Result], seconds: float) -> str:
+    """The line that closes a set, or all of them."""
+    return closing_line(((one.states, one.transitions, one.seconds) for one in results), seconds)
 
 
 def report(result: Result) -> None:
@@ -25,6 +27,7 @@ def report(result: Result) -> None:
         print(
             f"    VIOLATION {what}\n      " + "\n      ".join(f"{n:3} {line}" for n, line in enumerate(trace[:60], 1))
         )
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -35,6 +38,7 @@ def main() -> int:
     parser.add_argument("--config")
     parser.add_argument("--faults", type=int)
     parser.add_argument("--all-violations", action="store_true")
+    parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     began = time.perf_counter()
     results: list[Result] = []
@@ -46,21 +50,25 @@ def main() -> int:
         if args.list:
             print(f"{name} ({len(chosen)}, {most} faults)", *(f"  {c.name}" for c in chosen), sep="\n")
         elif chosen:
-            results += explore_set(name, chosen, faults, not args.all_violations)
+            results += explore_set(name, chosen, faults, not args.all_violations, args.workers)
     if not args.list:
-        print(closing_line(results, time.perf_counter() - began))
+        print(summary(results, time.perf_counter() - began))
     return 1 if any(r.violations for r in results) else 0
 
 
-def explore_set(name: str, chosen: tuple[Configuration, ...], faults: int, stop: bool) -> list[Result]:
+def explore_set(
+    name: str, chosen: tuple[Configuration, ...], faults: int, stop: bool, workers: int = 1
+) -> list[Result]:
     """One set, with a line for each configuration and one for all."""
     print(f"{name}, {faults} faults:")
     since, results = time.perf_counter(), []
-    for config in chosen:
-        results.append(explore(config, faults, stop_at_first=stop))
-        report(results[-1])
-        sys.stdout.flush()
-    print(f"{name}: {closing_line(results, time.perf_counter() - since)}")
+    one = partial(explore, faults=faults, stop_at_first=stop)
+    # A process ends with its configuration: what it remembers is large.
+    with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
+        for result in pool.map(one, chosen):
+            results.append(result)
+            report(result)
+    print(f"{name}: {summary(results, time.perf_counter() - since)}", flush=True)
     return results
 
 

@@ -12,9 +12,18 @@ from rotator.machine.plan import Authority, Clocks, Consumer, Full, Kill, Origin
 from tests.model.world import Key, World, handle_of, label_of
 
 NO_TIME = Clocks(
-    fresh=0, backoff=0, backoff_max=0, patience=2, patience_span=0, kill_patience=2, kill_patience_span=0, deadline=0, landing=0
+    fresh=0,
+    backoff=0,
+    backoff_max=0,
+    patience=2,
+    patience_span=0,
+    kill_patience=2,
+    kill_patience_span=0,
+    deadline=0,
+    landing=0,
 )
 R, C, X = RunKind.ROTATE, RunKind.CONTAIN, RunKind.RETIRE
+ADOPT, AGAIN = RunKind.ADOPT, RunKind.RECONCILE
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,11 @@ def make(
 
 
 def opening(config: Configuration) -> tuple[Facts, World]:
-    """What a credential looks like after an adopt, with an older debt if the configuration has one."""
+    """What a credential looks like after an adopt, with an older debt if the configuration has one. Before an adopt
+    nothing is known of it, and nothing is staged."""
     plan = config.plan
+    if config.runs[0] is ADOPT:
+        return Facts(), _never_heard_of(plan)
     old, debt = (Gen(2), Gen(1)) if config.debt else (Gen(1), None)
     homes = tuple(authority.homes()[0] for authority in plan.authorities)
     rows: dict[tuple[Gen, Home], Placement] = {(old, h): Placement(State.ALIVE, acked_at=0, alive_at=0) for h in homes}
@@ -122,6 +134,13 @@ def opening(config: Configuration) -> tuple[Facts, World]:
         handles=FrozenMap(handles),
     )
     return facts, world
+
+
+def _never_heard_of(plan: Plan) -> World:
+    gen = Gen(1)
+    homes = [authority.homes()[0] for authority in plan.authorities]
+    held = tuple((one.id, gen) for one in plan.consumers)
+    return World(frozenset(Key(gen, 0, home) for home in homes), frozenset(), gen, 1, held)
 
 
 def the_26() -> tuple[Configuration, ...]:

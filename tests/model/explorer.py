@@ -10,32 +10,33 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from rotator.machine.answers import legal as shipped_legal
 from rotator.machine.decide import decide as shipped_decide
-from rotator.machine.decisions import Ask, Decision, Do, Finish, Look, Turn, Wait
+from rotator.machine.decisions import Ask, Do, Finish, Look, Turn, Wait
 from rotator.machine.events import Answered, AnswerKind, Asked, Event, Finished, Intended, Opened, Outcome, Turned
 from rotator.machine.evolve import evolve as shipped_evolve
 from rotator.machine.facts import Ending, Facts, LegName, RunKind, Topic
-from rotator.machine.plan import Plan
+from rotator.machine.ids import Handle, Home
 from rotator.machine.reading import RUTHLESS, leg_of, makes_value, run_of
 from rotator.machine.steps import OutcomeKind, Step, StepKind
 from tests.model import clock, invariants
 from tests.model.configurations import Configuration, opening
+from tests.model.memory import Check, Decide, Evolve, Legal, Memory
 from tests.model.physics import branches
 from tests.model.world import STRANGER, Key, World, die, handle_of, label_of, platform_takes
 
-Decide: TypeAlias = Callable[[Plan, Facts, int], Decision]
-Evolve: TypeAlias = Callable[[Plan, Facts, Event, int], Facts]
-
 
 class Machine(NamedTuple):
-    """The functions explored."""
+    """The functions explored, and what is asked of every state."""
 
     decide: Decide
     evolve: Evolve
+    legal: Legal = shipped_legal
+    check: Check = invariants.always
 
 
 SHIPPED = Machine(shipped_decide, shipped_evolve)
@@ -93,12 +94,14 @@ def explore(
 
 class _Search:
     def __init__(self, config: Configuration, faults: int, machine: Machine, stop: bool, limit: int) -> None:
-        self.config, self.machine, self.stop, self.limit = config, machine, stop, limit
+        self.config, self.stop, self.limit = config, stop, limit
+        self.memory = Memory(*machine)
+        self.machine = Machine(self.memory.decide, self.memory.evolve, self.memory.legal, self.memory.check)
         invariants.forget()
         facts, world = opening(config)
         self.first = State(facts, world, config.runs, faults)
         self.result = Result(config.name)
-        self.number: dict[State, int] = {}
+        self.number: dict[tuple[int, World, tuple[RunKind, ...], int, int], int] = {}
         self.states: list[State] = []
         self.came: list[tuple[int, str]] = []
         self.edges: list[list[tuple[int, bool]]] = []
@@ -121,13 +124,14 @@ class _Search:
         return self.result
 
     def _visit(self, state: State, source: int, name: str) -> int:
-        index = self.number.setdefault(state, len(self.states))
+        facts = self.memory.one(state.facts)
+        index = self.number.setdefault((id(facts), *state[1:]), len(self.states))
         if index < len(self.states):
             return index
-        self.states.append(state)
+        self.states.append(state if facts is state.facts else state._replace(facts=facts))
         self.came.append((source, name))
         self.edges.append([])
-        broken = invariants.always(self.config.plan, state.facts, state.world)
+        broken = self.memory.check(self.config.plan, facts, state.world)
         if broken is None and state.facts.ending is not None:
             broken = invariants.at_end(self.config.plan, state.facts, state.world)
         if broken is not None:
@@ -265,14 +269,22 @@ def say(step: Step | None) -> str:
 
 def _open(config: Configuration, machine: Machine, state: State) -> Edge:
     kind, rest = state.runs[0], state.runs[1:]
-    facts = machine.evolve(config.plan, state.facts, Opened(kind), 0)
+    handles: tuple[tuple[Home, Handle], ...] = ()
+    if kind is RunKind.ADOPT:
+        keys = [key for key in state.world.accepted if key.gen == state.world.current]
+        handles = tuple((key.home, handle_of(key)) for key in sorted(keys))
+    facts = machine.evolve(config.plan, state.facts, Opened(kind, handles), 0)
     # What the run before killed on purpose is nothing that this one owes to a reader.
     let_in = tuple(r for r in state.world.recent if invariants.accepted_everywhere(config.plan, state.world, r[0]))
     world = state.world._replace(broken=False, expired=False, recent=let_in)
+    # What it killed and is dying still counts as gone: the run opens upon a broken world all the same.
+    ended = world
+    for key, _ in world.dying:
+        ended = die(ended, key)
     whole = (
-        invariants.retrievable(config.plan, world)
-        and invariants.accepted_everywhere(config.plan, world, world.current)
-        and invariants.consumers_served(config.plan, facts, world)
+        invariants.retrievable(config.plan, ended)
+        and invariants.accepted_everywhere(config.plan, ended, ended.current)
+        and invariants.consumers_served(config.plan, facts, ended)
     )
     world = world._replace(broken=not whole)
     return Edge(f"opened {kind.value}", State(facts, world, rest, state.faults))
@@ -311,7 +323,7 @@ def _perform(config: Configuration, machine: Machine, state: State, do: Do) -> I
     for branch in branches(config, config.plan, opened, world, step, state.faults):
         if any(key.gen == STRANGER for key in world.accepted - branch.world.accepted):
             raise Violation(f"I11: {say(step)} deleted another administrator's key")
-        between = invariants.always(config.plan, opened, branch.world)
+        between = machine.check(config.plan, opened, branch.world)
         if between is not None:
             raise Violation(f"{between} (after {say(step)}: {branch.name}, before its outcome)")
         after = opened
@@ -353,10 +365,8 @@ def _nature(config: Configuration, state: State) -> Iterator[Edge]:
 
 
 def _person(config: Configuration, machine: Machine, state: State) -> Iterator[Edge]:
-    from rotator.machine.answers import legal
-
     facts = state.facts
-    for answer in legal(config.plan, facts):
+    for answer in machine.legal(config.plan, facts):
         if not _worth_saying(config, state, answer):
             continue
         name = f"says {answer.kind.value}"

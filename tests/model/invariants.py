@@ -94,6 +94,8 @@ def always(plan: Plan, facts: Facts, world: World) -> str | None:
 
 
 def _placements(facts: Facts, world: World) -> str | None:
+    if facts.top == 0:
+        return None  # before the adopt nothing is ours
     for key in world.accepted:
         if key.gen == STRANGER:
             continue
@@ -157,8 +159,11 @@ def at_end(plan: Plan, facts: Facts, world: World) -> str | None:
         fits = ENDINGS[RunKind.CONTAIN]
     if ending not in fits:
         return f"I13: a {run.kind.value} ended {ending.value}"
-    if ending is Ending.CONTAINED and leg is not LegName.GIVE_UP:
-        return "I14: contained outside give up"
+    if (ending is Ending.CONTAINED) is not (leg is LegName.GIVE_UP) and ending is not Ending.ABANDONED:
+        return f"I14: {leg.value} ended {ending.value}"
+    backwards = leg is LegName.RETURN and run.kind is not RunKind.RECONCILE
+    if ending is Ending.SUCCEEDED and backwards:
+        return "I13: going back was called a success"
     owed = set(debts(facts))
     for gen, home in lives(world):
         row = facts.placed(gen, home)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.model import timed
+from tests.model import more_runs, timed
 from tests.model.configurations import (
     Configuration,
     chained,
@@ -41,5 +41,7 @@ SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "settling": (timed.settling, 2),
     "graces": (timed.graces, 2),
     "backing off": (timed.backing_off, 2),
+    "other runs": (more_runs.other_runs, 2),
+    "stale": (more_runs.stale_worker, 1),
     "slots": (slots_and_more, 3),
 }

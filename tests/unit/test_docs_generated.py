@@ -15,6 +15,8 @@ from rotator.machine.events import AnswerKind
 from rotator.settings.problems import CODES
 from tests.docs import __main__ as generator
 from tests.docs import codes, configuration, runbook
+from tests.lab import demo
+from tests.lab.sabotage import SABOTAGES
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
@@ -119,6 +121,16 @@ def test_metrics_that_are_advised_on_exist() -> None:
     assert set(re.findall(rf"\b{PREFIX}\w+", text)) == {PREFIX + one.name for one in METRICS}
 
 
+def test_the_readme_names_every_sabotage_with_its_exit_code() -> None:
+    """The demo's own words have the codes; that they come out so is shown by running it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| .* \| (\d+) \|$", text, re.M))
+    assert set(rows) == set(SABOTAGES)
+    said = " ".join((demo.__doc__ or "").split())
+    assert "skip-revoke and cached-revoke 15, wrong-identity 11, lost-answer 0" in said
+    assert rows == {"skip-revoke": "15", "cached-revoke": "15", "wrong-identity": "11", "lost-answer": "0"}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     broken = []
     for path in DOCUMENTS:
@@ -138,7 +150,9 @@ def test_files_that_documents_name_exist() -> None:
     """`docs/...`, `config/...`, `rotator/...`, `tests/...`, `plugins/...` in code marks."""
     missing = []
     for path in DOCUMENTS:
-        for name in re.findall(r"`((?:docs|config|rotator|tests|plugins)/[\w./-]+\.(?:md|py|yaml|hcl))`", path.read_text()):
+        for name in re.findall(
+            r"`((?:docs|config|rotator|tests|plugins)/[\w./-]+\.(?:md|py|yaml|hcl))`", path.read_text()
+        ):
             if not (ROOT / name).exists():
                 missing.append(f"{path.relative_to(ROOT)}: {name}")
     assert missing == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.C
     with Postgres() as server:
         more = variables(server, home / "pgpass")
         steps = [f"{one}{ORPHAN}" if "rotator rotate" in one else one for one in blocks()]
-        script = "\n".join(["set -ex", *steps]).replace("127.0.0.1:9464", f"127.0.0.1:{free_port()}")
+        script = "\n".join(["set -e", *steps]).replace("127.0.0.1:9464", f"127.0.0.1:{free_port()}")
         script = f"trap 'kill $DAEMON 2>/dev/null || true' EXIT\n{script}"
         done = subprocess.run(
             ["bash", "-c", script], env=environment(home, **more), cwd=home, capture_output=True, text=True,
@@ -66,7 +67,7 @@ def test_the_walk_of_the_readme_works_as_it_stands_there(walked: tuple[Path, sub
         "rotator.yaml: valid",
         "probe of the admin value: alive as rotator",
         "exposure: from",
-        "prove g1 dead at reports@db, by trying it beside a control: refused by the platform (password_refused, grade 1)",
+        "prove g1 dead at reports@db, by trying it beside a control: refused by the platform (password_refused,",
         "no debts",
         "1 to retire, 0 shared",
     ):
@@ -130,3 +131,23 @@ def test_a_plugin_that_cannot_be_used_stops_the_start_with_its_code_and_words(
     assert f"[{code}]" in done.stderr
     assert words in done.stderr
     assert "a bug" not in done.stderr
+
+
+def test_the_walk_s_database_is_found_by_psql_and_leaves_nothing(tmp_path: Path) -> None:
+    env = tmp_path / "first.env"
+    command = [sys.executable, "-m", "tests.docs.database", "--env", str(env)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert str(env) in server.stdout.readline()
+            assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+            said = subprocess.run(
+                ["bash", "-c", f". {env} && psql -Atc 'select 40 + 2'"], env=environment(tmp_path),
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+        finally:
+            server.send_signal(signal.SIGINT)
+            code = server.wait(60)
+    assert said.stdout == "42\n"
+    assert code == 0
+    assert list(tmp_path.iterdir()) == []

@@ -143,7 +143,7 @@ def test_a_page_that_is_lost_is_an_error_not_a_short_list(alerta: Alerta, start_
 
 
 def test_alerta_takes_the_id_of_a_key_for_the_key(alerta: Alerta) -> None:
-    """Why an id that is chosen from our label, or written down as a handle, gives the credential away."""
+    """A fact about the server, and the reason for ADR 0012: an id that anybody can guess or read gives the key away."""
     id_, key = f"rot-{secrets.token_hex(4)}-1", secrets.token_urlsafe(30)
     record = {"id": id_, "key": key, "user": ADMIN, "scopes": ["read"]}
     assert alerta.ask("POST", "/key", record).status == 201

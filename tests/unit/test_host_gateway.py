@@ -221,6 +221,16 @@ def test_an_echo_in_a_response_fails_the_call(text: str) -> None:
     assert text not in repr(caught.value)
 
 
+def test_what_an_answer_gave_and_a_plugin_holds_is_an_echo_too() -> None:
+    def install(at: Any, request: InstallRequest) -> Installed:
+        at.hold(Secret("canary-held"))
+        return Installed(handle="id canary-held")
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        platform(install=install).install(CALL, install_request())
+    assert caught.value.reason == "echo"
+
+
 def test_an_echo_in_a_probe_is_inconclusive() -> None:
     found = platform(probe=lambda at, request: Alive(principal=VALUE)).probe(CALL, probe_request())
     assert found == Inconclusive(reason="echo")

@@ -53,7 +53,7 @@ def test_a_misspelt_key_has_its_place_and_the_right_word(tmp_path: Path) -> None
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = ALERTA.replace("origin: generated", "origin: generatd").replace("is: gone", "is: vanished")
-    text = text.replace('"{handle?}"', '"{handel?}"')
+    text = text.replace('"{expires.iso?}"', '"{expires.isso?}"')
     found = problems(tmp_path, text)
     assert [one.code for one in found] == ["wrong_value", "wrong_value", "unknown_variable"]
     assert [one.line for one in found] == sorted(one.line for one in found)
@@ -61,9 +61,10 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 
 
 SECRETS_IN_URLS = {
-    "value in the query": ('query: {id: "{handle?}"', 'query: {id: "{value}"'),
+    "value in the query": ('query: {page-size: "5000"', 'query: {id: "{value}", page-size: "5000"'),
     "acting value in the query": ('query: {page-size: "500"', 'query: {key: "{acting.value}", page-size: "500"'),
-    "acting value in a route": ('"/key/{handle}"', '"/key/{handle}/{acting.value}"'),
+    "acting value in a route": ('"/key/{row.id}"', '"/key/{row.id}/{acting.value}"'),
+    "a row's own in the query": ('{delete: "/key/{row.id}"}', '{delete: "/key/{row.id}", query: {id: "{row.id}"}}'),
 }
 
 
@@ -109,11 +110,16 @@ def test_a_status_alone_never_means_dead(tmp_path: Path, when: str) -> None:
 
 CONTRADICTIONS = {
     "no revoke": ("revokes: one", "revokes: none", "revokes: none"),
-    "lost by a read that is not there": ("lost: probe", "lost: read_back", "needs the ability `read`"),
+    "lost by a read that is not there": ("lost: by_label", "lost: read_back", "needs the ability `read`"),
     "nothing listed": ("lists: all", "lists: none", "belong together"),
     "no name in the probe": ("take: {principal: /user, ", "take: {", "whose the value is"),
-    "label not sent": ('{id: "{label}"', '{id: "x"', ""),
-    "no handle": ('"/key/{handle}"', "/key/all", "needs {handle}"),
+    "label not sent": ('text: "{label}"', 'text: "x"', ""),
+    "no handle": ('"/key/{row.id}"', "/key/all", "needs {handle}"),
+    "a digest in a route": ('"/key/{row.id}"', '"/key/{handle}"', "does not know"),
+    "a digest in a query": ('query: {page-size: "5000"', 'query: {id: "{handle?}", page-size: "5000"', "does not know"),
+    "a digest that is the label": ("      undo:", "      handle_is_label: true\n      undo:", "not the label"),
+    "a handle in two forms": ("{handle: {at: /data/id, as: digest}}", "{handle: /data/id}", "everywhere or nowhere"),
+    "one row and all rows": ("      find: list", "      find: list\n      each: list", "one or the other"),
     "no value": ('"Key {value}"', '"Key value"', ""),
 }
 
@@ -144,8 +150,29 @@ def test_a_reason_must_be_explained(tmp_path: Path) -> None:
 
 def test_what_shows_values_must_be_concealed(tmp_path: Path) -> None:
     assert the_one(changed(tmp_path, "      conceal: [/key, /href]\n", "")).code == "concealed"
-    found = the_one(changed(tmp_path, "conceal: [/key, /href]", "conceal: [/key, /id]"))
+    found = the_one(changed(tmp_path, "conceal: [/key, /href]", "conceal: [/key, /text]"))
     assert found.code == "concealed"
+    found = the_one(changed(tmp_path, "row: {id: /id}", "row: {id: /key}"))
+    assert (found.code, "`row`" in found.message) == ("concealed", True)
+
+
+FOUND_ROWS = {
+    "no row": ("      row: {id: /id}\n", "", "missing_key"),
+    "a row of nothing": ("      find: list\n", "", "unknown_key"),
+    "another list": ("find: list", "find: rows", "wrong_value"),
+    "a place that is none": ("row: {id: /id}", "row: {id: id}", "wrong_value"),
+    "a name that is none": ("row: {id: /id}", "row: {Id: /id}", "wrong_value"),
+    "a digest of a label": ("label: /text", "label: {at: /text, as: digest}", "wrong_value"),
+    "a row in another call": ('user: "{principal}", scopes', 'user: "{row.id}", scopes', "unknown_variable"),
+    "a row in an auth block": ('"Key {acting.value}"', '"Key {row.id}"', "unknown_variable"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "code"), FOUND_ROWS.values(), ids=FOUND_ROWS.keys())
+def test_a_revoke_that_finds_its_row_says_how_and_nothing_else_has_its_variables(
+    tmp_path: Path, old: str, new: str, code: str
+) -> None:
+    assert code in {one.code for one in changed(tmp_path, old, new)}
 
 
 def test_a_setting_that_sounds_like_a_secret_is_refused(tmp_path: Path) -> None:

@@ -152,15 +152,15 @@ class KeyValueStore:
 
     # ---- endings -----------------------------------------------------------------------------------------------------
 
-    def finalize(self, slot: Slot, generation: int) -> None:
+    def finalize(self, slot: Slot, generation: int, *, keep_versions: bool = False) -> None:
         """See the contract. Versions that somebody deleted cannot be read and are left as they are."""
         try:
-            self._finalize(slot, generation)
+            self._finalize(slot, generation, keep_versions)
         except Failed as error:
             error.unsent = False  # the last of several writes may be the one that never left
             raise
 
-    def _finalize(self, slot: Slot, generation: int) -> None:
+    def _finalize(self, slot: Slot, generation: int, keep_versions: bool) -> None:
         path = self._places.stage(slot, generation)
         shelf, entry = self._consistent(path)
         for _ in range(_ROUNDS):
@@ -172,7 +172,7 @@ class KeyValueStore:
         else:
             raise Failed("store_contended")
         value = _staged(entry)
-        if value is not None:
+        if value is not None and not keep_versions:
             self._destroy_history(shelf, slot, value)
         # The stage last: after a crash in between the value is still known, and the next call goes on.
         kept = shelf.kept(path)

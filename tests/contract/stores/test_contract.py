@@ -92,6 +92,23 @@ def test_finalize_destroys_stage_and_history_and_refuses_a_late_stage(driver: Dr
     assert text(store.read(slot, 2)) == "new"
 
 
+def test_finalize_that_keeps_versions_destroys_the_stage_alone(driver: Driver, store: Store) -> None:
+    slot, version = adopt(driver, store)
+    before = driver.look(slot.path)
+    store.stage(slot, 2, Secret("new"))
+    promoted = promote(store, slot, 2, version)
+    for _ in range(2):
+        store.finalize(slot, 1, keep_versions=True)
+        assert store.read(slot, 1) is None
+        assert driver.staged(slot, 1) is None
+        assert driver.look(slot.path, int(version)) == before
+    with pytest.raises(Refused, match="stage_closed"):
+        store.stage(slot, 1, Secret("old"))
+    assert (text(store.current(slot).value), store.current(slot).version) == ("new", promoted)
+    store.finalize(slot, 1)  # the policy changed: what was kept is kept, nobody knows its value any more
+    assert driver.look(slot.path, int(version)) == before
+
+
 def test_finalize_leaves_versions_with_other_values(driver: Driver, store: Store) -> None:
     slot, version = adopt(driver, store)
     store.stage(slot, 2, Secret("failed"))

@@ -1,0 +1,1 @@
+"""What a hundred thousand credentials cost: `make bench`."""

@@ -1,0 +1,163 @@
+"""python -m tests.model.mutants: patched copies of the machine, each of which must be caught.
+
+The chosen ones (`mutants_chosen`) decide the exit code: 1 if one survives, 2 if a patch no longer applies or a trial
+breaks. `--generated N`: so many of the generated ones, chosen by `--seed` (default: all, which fit into the time);
+survivors are listed with their explanation (`survivors`) or as unexplained. `--only TEXT`: those whose name has it.
+The shipped files are never touched: a copy of the package goes first on the path of a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.model.generated import Flip, flips
+from tests.model.mutants_chosen import ANSWERS, CHOSEN, GUARD, HOLDS, MODEL, Mutant
+from tests.model.survivors import EXPLAINED
+
+REPO = Path(__file__).resolve().parents[2]
+MACHINE = REPO / "rotator" / "machine"
+WORKERS = 2
+CHOSEN_SECONDS = 240
+GENERATED_FAULTS = 1
+EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *MODEL)
+
+
+class Verdict(NamedTuple):
+    """What a trial showed: what was found, or None; and whether time was too short to say."""
+
+    found: str | None
+    seconds: float
+    late: bool = False
+
+
+class TrialFailed(Exception):
+    """A trial said nothing of use: the harness is broken, not the mutant."""
+
+
+def trial(file: str, text: str, arguments: list[str], seconds: float) -> Verdict:
+    """Run one trial of the machine with `file` replaced by `text`, for at most so many seconds."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="rotator-mutant-") as folder:
+        package = Path(folder) / "rotator"
+        shutil.copytree(REPO / "rotator", package, ignore=shutil.ignore_patterns("__pycache__"))
+        (package / "machine" / file).write_text(text)
+        command = [sys.executable, "-P", "-m", "tests.model.trial", str(package), *arguments]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join((folder, str(REPO))), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return Verdict(None, time.perf_counter() - began, late=True)
+    took = time.perf_counter() - began
+    if done.returncode == 0:
+        said = json.loads(done.stdout.splitlines()[-1])
+        return Verdict(said["found"], took)
+    last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+    if "rotator/machine" in done.stderr and "trial" not in last:
+        return Verdict(f"it breaks: {last}", took)
+    raise TrialFailed(last)
+
+
+def chosen_trial(mutant: Mutant) -> Verdict:
+    """Where it should be seen first, then everywhere."""
+    path = MACHINE / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise TrialFailed(f"{mutant.name}: the patch does not apply to {mutant.file}")
+    arguments = ["--faults", "2"]
+    if mutant.expect:
+        arguments += ["--expect", *mutant.expect, "--only"]
+    else:
+        arguments += ["--then", "--only", *mutant.only]
+    return trial(mutant.file, text.replace(mutant.old, mutant.new), arguments, CHOSEN_SECONDS)
+
+
+def generated_trial(flip: Flip, seconds: float) -> Verdict:
+    """The tests by expectation, then every quick set at one fault."""
+    text = flip.applied((MACHINE / flip.file).read_text())
+    arguments = ["--faults", str(GENERATED_FAULTS), "--limit", "20000", "--then", "--expect", *EXPECTATIONS]
+    return trial(flip.file, text, arguments, seconds)
+
+
+def controls() -> None:
+    """The unpatched copy passes, and a copy that cannot work does not. Raises TrialFailed."""
+    text = (MACHINE / "guard.py").read_text()
+    clean = trial("guard.py", text, ["--faults", "1", "--then", "--expect", *EXPECTATIONS], CHOSEN_SECONDS)
+    if clean.found is not None or clean.late:
+        raise TrialFailed(f"the unpatched machine does not pass: {clean}")
+    if trial("guard.py", text + "\nraise RuntimeError\n", [], CHOSEN_SECONDS).found is None:
+        raise TrialFailed("a machine that cannot be imported passes")
+
+
+def run_chosen(only: str) -> bool:
+    """All chosen ones; whether each was caught."""
+    mutants = [mutant for mutant in CHOSEN if only in mutant.name]
+    caught = 0
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for mutant, verdict in zip(mutants, pool.map(chosen_trial, mutants), strict=True):
+            caught += verdict.found is not None
+            word = "SURVIVES" if verdict.found is None else "caught"
+            late = " (time was up)" if verdict.late else ""
+            print(f"  {word:9} {mutant.name}: {verdict.found or ''}{late} [{verdict.seconds:.1f} s]", flush=True)
+    print(f"caught {caught}/{len(mutants)}")
+    return caught == len(mutants)
+
+
+def run_generated(only: str, most: int | None, seed: int, seconds: float) -> None:
+    """The generated ones: how many were caught, and each survivor with its explanation."""
+    every = [flip for flip in flips(MACHINE) if only in flip.name]
+    some = every
+    if most is not None and most < len(every):
+        drawn = set(random.Random(seed).sample(range(len(every)), most))
+        some = [flip for at, flip in enumerate(every) if at in drawn]
+    survivors: list[tuple[Flip, Verdict]] = []
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for flip, verdict in zip(some, pool.map(lambda one: generated_trial(one, seconds), some), strict=True):
+            if verdict.found is None:
+                survivors.append((flip, verdict))
+    print(f"generated: {len(some)} of {len(every)} tried, caught {len(some) - len(survivors)}")
+    unexplained = 0
+    for flip, verdict in survivors:
+        why = EXPLAINED.get(flip.name)
+        unexplained += why is None
+        late = " (time was up)" if verdict.late else ""
+        print(f"  survives rotator/machine/{flip.file}:{flip.line} {flip.name}{late}\n    {why or 'UNEXPLAINED'}")
+    gone = EXPLAINED.keys() - {flip.name for flip in flips(MACHINE)}
+    for name in sorted(gone):
+        print(f"  explained, but no longer there: {name}")
+    print(f"generated survivors: {len(survivors)}, explained {len(survivors) - unexplained}, unexplained {unexplained}")
+
+
+def main() -> int:
+    """Try the chosen ones, then the generated ones."""
+    parser = argparse.ArgumentParser(prog="python -m tests.model.mutants")
+    parser.add_argument("--generated", type=int, default=None, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60, help="for each generated mutant")
+    parser.add_argument("--only", default="")
+    args = parser.parse_args()
+    began = time.perf_counter()
+    try:
+        controls()
+        held = run_chosen(args.only)
+        if args.generated != 0:
+            run_generated(args.only, args.generated, args.seed, args.seconds)
+    except TrialFailed as broken:
+        print(f"mutants: {broken}", file=sys.stderr)
+        return 2
+    print(f"{time.perf_counter() - began:.0f} s")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
