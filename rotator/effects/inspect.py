@@ -188,9 +188,7 @@ class Inspection:
         if len(same) == 1 and authority.handle in (None, same[0]):
             return same[0]
         shown = [row.handle for row in rows if row.same is not None]
-        unseen = {row.handle for row in rows if row.active and row.principal in (None, home.principal)}.difference(
-            shown
-        )
+        mine = {row.handle for row in rows if row.active and row.principal in (None, home.principal)}
         return authority.handle if authority.handle in mine.difference(shown) else None
 
     # -- values come in --------------------------------------------------------------------------------------------

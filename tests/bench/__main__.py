@@ -24,6 +24,7 @@ import structlog
 from rotator.daemon.clock import SystemClock, new_id
 from rotator.daemon.live import Live
 from rotator.daemon.whereabouts import accepted_of, ledger_of
+from rotator.effects.stores.opening import LocalConfig, create_local
 from rotator.engine.opening import Opener
 from rotator.engine.ports import Claim
 from rotator.engine.tick import Tick, TickRules
@@ -44,6 +45,7 @@ def configuration(folder: Path, count: int) -> Path:
         key = folder / name
         key.write_bytes(secrets.token_bytes(32))
         key.chmod(0o600)
+    create_local(LocalConfig(folder / "store", folder / "store.key", "bench"), SystemClock())
     (config / "rotator.yaml").write_text(
         f"""apiVersion: rotator/v1
 installation: bench
@@ -58,7 +60,7 @@ endpoints:
   alerta: {{plugin: http, pack: alerta, config: {{url: https://alerta.test}},
            admin: {{principal: adm, value: {{store: local, path: admin/a, field: key}}}}}}
 policies:
-  standard: {{every: 30d, jitter: 2h, proof: {{times: 2, over: 2m, grade: 2}}}}
+  standard: {{every: 30d, jitter: 2h, overlap: 24h, proof: {{times: 2, over: 2m, grade: 2}}}}
 """
     )
     each = -(-count // FILES)
@@ -142,7 +144,7 @@ def measure(folder: Path, count: int) -> int:
             closing.callback(opened.close)
             found = Live(config, clock, closing, "bench", accepted_of(opened))
             changes = found.accept(opened)
-            assert not (found.parsed or changes.everything or changes.changed), "a start with unchanged files"
+            assert not any((found.parsed, changes.everything, changes.changed)), "a start with unchanged files"
             return opened, found
 
         seconds, (ledger, live) = timed(start)

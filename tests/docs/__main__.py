@@ -23,7 +23,6 @@ BLOCKS: tuple[tuple[str, str, Body], ...] = (
     ("docs/metrics.md", metrics.NAME, metrics.body),
     ("docs/runbook.md", runbook.NAME, runbook.body),
     ("docs/design.md", "ladder", ladder),
-    ("docs/design-tables.md", "ladder", ladder),
 )
 """Document, name of its block, what stands in it."""
 

@@ -26,7 +26,7 @@ from tests.lab.estate import Estate, Servers, Tempo
 from tests.lab.openbao import OpenBaoDev
 from tests.lab.postgres import Postgres
 from tests.lab.process import LabError, wait_until
-from tests.lab.proxy_rules import Fault
+from tests.lab.proxy_rules import Fault, Rule
 from tests.lab.shapes import AlertaKey, Roles, Shape
 from tests.lab.soak_faults import FAULTS, strike
 from tests.lab.truth import violations
@@ -97,30 +97,32 @@ class Lane:
         status, said = self.estate.ask(
             "POST", "/v1/rotate", {"selection": {"ids": [self.shape.name]}, "reason": "soak"}
         )
-        asked = ""
-        if status == 200:
-            run = self.over()
-            if run["ended"] is None:
-                asked = run["question"]["topic"]
-                self.estate.clear_faults()
-                run = self.answered(run)
+        if status != 200:
+            with self.tally.lock:
+                self.tally.violations.append(f"{self.shape.name}: rotate refused with {status}: {said}")
+            return
+        run, asked = self.over(), ""
+        if run["ended"] is None:
+            asked = run["question"]["topic"]
+            self.estate.clear_faults()
+            run = self.answered(run)
         self.estate.clear_faults()
         with self.tally.lock:
-            t = self.tally
-            t.rotations += 1
-            t.faulted += fault is not None
-            if fault is not None:
-                t.faults[fault] += 1
-                if rule is not None and rule.hits:
-                    t.struck[fault] += 1
-                    t.kinds[rule.fault.value] += 1
-            if status != 200:
-                t.violations.append(f"{self.shape.name}: rotate refused with {status}: {said}")
-                return
-            t.endings[run["ending"] or "open"] += 1
-            if asked:
-                t.questions[asked] += 1
-            t.violations += [f"{text} (fault {fault})" for text in violations(self.estate, self.shape, run)]
+            self.count(fault, rule, run["ending"] or "open", asked)
+            self.tally.violations += [f"{text} (fault {fault})" for text in violations(self.estate, self.shape, run)]
+
+    def count(self, fault: str | None, rule: Rule | None, ending: str, asked: str) -> None:
+        """Enter one rotation into the tally."""
+        t = self.tally
+        t.rotations += 1
+        t.endings[ending] += 1
+        t.questions[asked] += bool(asked)
+        if fault is not None:
+            t.faulted += 1
+            t.faults[fault] += 1
+            if rule is not None and rule.hits:
+                t.struck[fault] += 1
+                t.kinds[rule.fault.value] += 1
 
     def over(self) -> dict[str, Any]:
         """The newest rotation, ended or asking."""
@@ -152,7 +154,7 @@ def report(tally: Tally, wanted: int, seed: int, seconds: float) -> int:
         print(f"VIOLATION {text}")
     print(f"faults met: {dict(sorted(tally.struck.items()))}")
     print(f"by kind: {dict(sorted(tally.kinds.items()))}")
-    print(f"questions answered: {dict(tally.questions)}")
+    print(f"questions answered: {dict(+tally.questions)}")
     least = LEAST_EACH * wanted // 1000
     every = {fault.value for fault in Fault} - {"pass"}
     rare = sorted(name for name in every if wanted >= 300 and tally.kinds[name] < least)

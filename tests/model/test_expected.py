@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from rotator.machine.decide import decide
 from rotator.machine.decisions import Ask, Finish
-from rotator.machine.events import Intended, Outcome
+from rotator.machine.events import AnswerKind, Intended, Outcome
 from rotator.machine.evolve import evolve
-from rotator.machine.facts import Ending, LegName, State, Topic
+from rotator.machine.facts import Attempts, Ending, LegName, State, Topic
 from rotator.machine.ids import Gen, Home
+from rotator.machine.policy import patience_is_out
+from rotator.machine.reading import effort_of
 from rotator.machine.steps import Answer, OutcomeKind, Probed, Step, StepKind
-from tests.model.configurations import C, X, alternating, issuing, make, overlap
+from tests.model.configurations import AGAIN, C, X, alternating, issuing, make, overlap
 from tests.model.story import Story
 
 HOME = Home("a", "p")
@@ -73,8 +77,6 @@ def test_an_alive_answer_in_a_proof_takes_the_rejections_back() -> None:
 
 
 def test_giving_up_ends_contained_and_going_back_ends_rolled_back() -> None:
-    from rotator.machine.events import AnswerKind
-
     story = Story(make("c", overlap(), runs=(C,)), "opened").says(AnswerKind.GIVE_UP).to_the_end()
     assert story.facts.ending is Ending.CONTAINED
     story = Story(make("x", alternating()), "opened", "install 2").says(AnswerKind.GO_BACK).to_the_end()
@@ -90,3 +92,43 @@ def test_a_misconfigured_step_asks_and_never_turns() -> None:
     decision = decide(plan, facts, 0)
     assert isinstance(decision, Ask)
     assert decision.question.topic is Topic.MISCONFIGURED
+
+
+def test_contain_and_retire_doom_all_there_is_when_they_open() -> None:
+    """Whatever becomes of the run: what was called leaked or retired is never a target again."""
+    for kind in (C, X):
+        story = Story(make("d", overlap(), runs=(kind,), debt=True), "opened")
+        assert story.facts.doomed == {Gen(1), Gen(2)}
+    assert Story(O, "opened").facts.doomed == frozenset()
+
+
+def test_there_is_no_way_back_to_what_was_called_leaked() -> None:
+    """A reconcile after an abandoned containment asks: the leaked value may be dying, and is no target."""
+    story = Story(make("c", overlap(), runs=(C, AGAIN), consumers=0), "opened", "stage 2")
+    story.says(AnswerKind.ABANDON).until("opened").to_the_end()
+    assert story.facts.question is not None
+    assert story.facts.question.topic is Topic.NO_WAY_BACK
+    assert story.alive() == {1}
+
+
+def test_k11_a_reconcile_of_an_issued_value_cannot_be_gone_on_from() -> None:
+    """An issued candidate needs no stage to go on with: only where the return came from says no."""
+    story = Story(make("i", issuing(), runs=(AGAIN,)), "opened", "turn return")
+    assert not story.may(AnswerKind.GO_ON)
+    story = Story(make("i", issuing()), "opened", "issue 2 p@a: done").says(AnswerKind.GO_BACK)
+    assert story.may(AnswerKind.GO_ON)
+
+
+@pytest.mark.parametrize(
+    ("n", "since", "out"), [(1, 0, False), (2, 0, False), (1, 9, False), (2, 8, False), (2, 9, True)]
+)
+@pytest.mark.parametrize("kind", [StepKind.INSTALL, StepKind.REVOKE])
+def test_k5_patience_is_out_when_number_and_span_are(kind: StepKind, n: int, since: int, out: bool) -> None:
+    clocks = replace(O.plan.clocks, patience_span=9, kill_patience_span=9)
+    story = Story(make("o", overlap(), clocks=clocks), "opened", "stage 2: done")
+    step = Step(kind, Gen(2), HOME)
+    tried = Attempts(n, 0, 0, 0)
+    facts = story.facts.but(attempts=story.facts.attempts.put(effort_of(story.facts, step), tried))
+    assert patience_is_out(story.config.plan, facts, step, since) is out
+    refused = facts.but(attempts=facts.attempts.put(effort_of(facts, step), replace(tried, refused="no")))
+    assert patience_is_out(story.config.plan, refused, step, 0)

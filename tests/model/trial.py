@@ -27,24 +27,25 @@ QUICK = ("the 26", "overlaps", "expiring", "landing", "settling", "graces", "bac
 """Sets that a trial goes through when nothing was found where it was looked for first."""
 
 
-def configurations(names: list[str], then: bool) -> Iterator[Configuration]:
-    """Those named, then (if so asked) those of the quick sets."""
-    every = {config.name: config for build, _ in sets.SETS.values() for config in build()}
-    # Of the sets that share a name, the one explored with all faults is meant.
-    every |= {config.name: config for config in sets.SETS["the 26"][0]()}
+def named(names: list[str]) -> Iterator[Configuration]:
+    """Those named. Of the sets that share a name the one explored with all faults is meant."""
+    every = {config.name: config for build, _ in reversed(sets.SETS.values()) for config in build()}
     for name in names:
         if name not in every:
             raise SystemExit(f"no configuration {name!r}")
         yield replace(every[name], whim=1)
-    for name in QUICK if then else ():
+
+
+def of(*quick: str) -> Iterator[Configuration]:
+    """Those of some quick sets."""
+    for name in quick:
         for config in sets.SETS[name][0]():
-            if config.name not in names:
-                yield replace(config, whim=2)
+            yield replace(config, whim=2)
 
 
-def explored(faults: int, limit: int, names: list[str], then: bool) -> str | None:
+def explored(faults: int, limit: int, configs: Iterator[Configuration]) -> str | None:
     """What the first broken configuration shows."""
-    for config in configurations(names, then):
+    for config in configs:
         result = explore(config, faults, limit=limit)
         if result.violations:
             what, trace = result.violations[0]
@@ -81,9 +82,13 @@ def main() -> int:
     home = Path(rotator.machine.__file__ or "").resolve()
     if not home.is_relative_to(Path(args.package).resolve()):
         raise SystemExit(f"the machine on trial is {home}")
-    found = expected(args.expect)
+    found = None
     for faults in range(1, args.faults + 1):
-        found = found or explored(faults, args.limit, args.only, args.then)
+        found = found or explored(faults, args.limit, named(args.only))
+    first = QUICK[:1] if args.then else ()
+    found = found or explored(1, args.limit, of(*first)) or expected(args.expect)
+    for faults in range(1, args.faults + 1) if args.then else ():
+        found = found or explored(faults, args.limit, of(*QUICK))
     json.dump({"found": found}, sys.stdout)
     return 0
 

@@ -13,12 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_documents_tables_are_the_ladders():
-    for name in ("docs/design.md", "docs/design-tables.md"):
-        path = ROOT / name
-        if name == "docs/design.md" and (not path.exists() or BEGIN not in path.read_text()):
-            continue
-        text = path.read_text()
-        assert text[text.index(BEGIN) : text.index(END) + len(END)] + "\n" == block(), f"{name} is out of date"
+    text = (ROOT / "docs/design.md").read_text()
+    assert text[text.index(BEGIN) : text.index(END) + len(END)] + "\n" == block(), "docs/design.md is out of date"
 
 
 def test_every_leg_is_made_of_known_rungs_in_the_one_order_but_contain():
