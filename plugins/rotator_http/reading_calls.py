@@ -263,9 +263,7 @@ def read_found_row(node: Node, own: Listing | None, sections: Sections) -> dict[
             report.add(node.key("row"), "unknown_key", "`row` belongs to `find: list`")
         return None
     if find.value != "list":
-        report.add(
-            find, "wrong_value", "`find` is `list`: the row is looked up in the kind's own list"
-        )
+        report.add(find, "wrong_value", "`find` is `list`: the row is looked up in the kind's own list")
         return None
     if own is None:
         report.add(find, "contradiction", "`find: list` needs the ability `list`")

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,10 @@ def adopt_all(ledger: SqliteLedger, at: int) -> None:
     ledger._writer.do(lambda c: c.exec_driver_sql(f"UPDATE credentials SET adopted_at = {at}"))
 
 
+def _exec(sql: str, bound: tuple[Any, ...], connection: Any) -> None:
+    connection.exec_driver_sql(sql, bound)
+
+
 def naive(ledger: SqliteLedger, now: int) -> int:
     """What a tick without an index would do."""
     return sum(row.managed and row.next_due_at is not None and row.next_due_at <= now for row in ledger.credentials())
@@ -118,7 +123,7 @@ def known_value(ledger: SqliteLedger, live: Live, names: list[Any], at: int) -> 
         from rotator.ledger.rows import to_text
 
         bound = (to_text(facts), name)
-        ledger._writer.do(lambda c, b=bound: c.exec_driver_sql("UPDATE credentials SET facts = ? WHERE id = ?", b))
+        ledger._writer.do(partial(_exec, "UPDATE credentials SET facts = ? WHERE id = ?", bound))
 
 
 def measure(folder: Path, count: int) -> int:
@@ -167,7 +172,7 @@ def measure(folder: Path, count: int) -> int:
         )
         busy, opened = timed(ticks.open_due)
         say(f"tick that opens {opened} runs", busy * 1000, "ms", f"ratio to a warm scan {again / busy:.2f}")
-        one = statistics.median(timed(lambda name=n: ticks.refresh(name))[0] for n in names)
+        one = statistics.median(timed(partial(ticks.refresh, n))[0] for n in names)
         say("next due time of one ended run", one * 1000, "ms")
     print(f"{count} credentials, ledger {(folder / 'ledger.db').stat().st_size / 1e6:.0f} MB")
     fine = idle * 10 < again and opened == min(DUE, count)

@@ -1,4 +1,4 @@
-"""One step at a time over a real embedded store and a scripted platform: what each answer becomes, what is tried when."""
+"""One step at a time over a real embedded store and a scripted platform: what each answer becomes, what is tried."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_a_deadline_that_passes_while_the_store_is_read_sends_nothing(stand: Sta
         stand.clock.move(2000)
         return reading(slot, generation)
 
-    stand.store.read = slow  # type: ignore[method-assign]
+    stand.store.read = slow  # type: ignore[method-assign,assignment]
     assert stand.do(StepKind.INSTALL).outcome.kind is OutcomeKind.UNSENT
     assert stand.do(StepKind.STAGE, 3).outcome.kind is OutcomeKind.UNSENT
     assert (stand.platform.asked, reading(SLOT, 3)) == ([], None)
@@ -235,7 +235,7 @@ def test_a_clock_set_back_gives_a_call_no_more_than_its_span(stand: Stand) -> No
         stand.clock.at -= 3_600_000
         return reading(slot, generation)
 
-    stand.store.read = back  # type: ignore[method-assign]
+    stand.store.read = back  # type: ignore[method-assign,assignment]
     stand.do(StepKind.INSTALL)
     assert stand.platform.asked[0][2].seconds <= 1.0
 
@@ -258,21 +258,21 @@ def test_a_read_that_fails_after_the_stage_does_not_unmake_it(stand: Stand) -> N
 
     def then_down(slot: Slot, generation: int) -> None:
         staging(slot, generation)
-        stand.store.read = down  # type: ignore[method-assign]
+        stand.store.read = down  # type: ignore[method-assign,assignment]
 
-    def down(*_: Any) -> Any:
+    def down(*_: Any, **more: Any) -> Any:
         raise Failed("unreachable", unsent=True)
 
-    stand.store.stage_current = then_down  # type: ignore[method-assign]
+    stand.store.stage_current = then_down  # type: ignore[method-assign,assignment]
     done = stand.do(StepKind.STAGE, 1, None, from_current=True)
     assert (done.outcome.kind, done.observed) == (OutcomeKind.DONE, None)
 
 
 def test_an_issue_that_could_not_be_staged_is_unknown(stand: Stand) -> None:
-    def down(*_: Any) -> None:
+    def down(*_: Any, **more: Any) -> Any:
         raise Failed("unreachable", unsent=True)
 
-    stand.store.stage = down  # type: ignore[method-assign]
+    stand.store.stage = down  # type: ignore[method-assign,assignment]
     done = stand.do(StepKind.ISSUE, label=Label("rot-acme-1"))
     assert (done.outcome.kind, done.outcome.reason) == (OutcomeKind.UNKNOWN, "issued_not_staged")
     assert stand.platform.asked[0][1].label == "rot-acme-1"
@@ -372,11 +372,11 @@ def test_the_retirements_destroy_clears_what_readers_see_first(stand: Stand) -> 
     finalize = stand.store.finalize
     seen: list[bool] = []
 
-    def after(slot: Slot, generation: int) -> None:
+    def after(slot: Slot, generation: int, **more: Any) -> None:
         seen.append(stand.store.current(SLOT).value is None)
-        finalize(slot, generation)
+        finalize(slot, generation, **more)
 
-    stand.store.finalize = after  # type: ignore[method-assign]
+    stand.store.finalize = after  # type: ignore[method-assign,assignment]
     assert stand.do(StepKind.DESTROY, home=None, facts=known).outcome.kind is OutcomeKind.DONE
     assert (seen, stand.store.read(SLOT, 2)) == ([True], None)
 
@@ -384,10 +384,10 @@ def test_the_retirements_destroy_clears_what_readers_see_first(stand: Stand) -> 
 def test_a_destroy_that_cleared_and_then_could_not_connect_is_no_unsent(stand: Stand) -> None:
     promoted(stand)
 
-    def down(*_: Any) -> None:
+    def down(*_: Any, **more: Any) -> Any:
         raise Failed("unreachable", unsent=True)
 
-    stand.store.finalize = down  # type: ignore[method-assign]
+    stand.store.finalize = down  # type: ignore[method-assign,assignment]
     known = facts((2, State.DEAD, HOME), current=2, run=Run(RunKind.RETIRE, (LegName.RETIRE,)))
     assert stand.do(StepKind.DESTROY, home=None, facts=known).outcome.kind is OutcomeKind.FAILED
 
