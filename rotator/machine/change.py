@@ -64,10 +64,10 @@ def learn_handle(facts: Facts, gen: Gen, home: Home, handle: Handle | None) -> F
 
 
 def failed_once(plan: Plan, facts: Facts, step: Step, at: Millis, not_before: Millis | None) -> Facts:
-    """One attempt more (K5). The count stops at the patience: beyond it only the span matters."""
+    """One attempt more (K5). The count stops at the longer patience: beyond it only the span matters."""
     effort, clocks = effort_of(facts, step), plan.clocks
     before = facts.attempts.get(effort)
-    n = min(clocks.patience, (before.n if before else 0) + 1)
+    n = min(max(clocks.patience, clocks.kill_patience), (before.n if before else 0) + 1)
     pause = min(clocks.backoff_max, clocks.backoff * 2 ** min(n - 1, 20))
     again = max(not_before or 0, at + pause) if not_before is not None else at + pause
     first = before.first if before else at

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+import random
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -19,7 +23,8 @@ from tests.lab.alerta import Alerta
 from tests.lab.estate import Estate, Servers, Tempo
 from tests.lab.openbao import OpenBaoDev
 from tests.lab.postgres import Postgres
-from tests.lab.shapes import SHAPES, Shape
+from tests.lab.shapes import AlertaKey, Roles, Shape, staged
+from tests.lab.soak_faults import FAULTS, strike
 
 OPENLY = {"store", "files"}
 """Folders whose business is to hold values: the encrypted store and what is installed at a consumer."""
@@ -62,38 +67,77 @@ def test_nothing_that_was_written_holds_a_value(
     tmp_path: Path, openbao: OpenBaoDev, postgres: Postgres, alerta: Alerta, capsys: pytest.CaptureFixture[str]
 ) -> None:
     estate = Estate(tmp_path / "e", Servers(openbao, postgres, alerta), Tempo())
-    canaries: set[str] = {alerta.admin_key}
+    admin = openbao.admin.get(f"admin-{estate.tag}/db")
+    assert admin is not None
+    assert admin.data is not None
+    canaries = {alerta.admin_key, str(admin.data["password"]), (estate.folder / "secret-id").read_text()}
     shown: list[tuple[str, bytes]] = []
     try:
-        shapes = [(make(estate)) for _, make in SHAPES]
+        shapes: list[Shape] = [AlertaKey("keys"), Roles("pair", alternating=True), Roles("single", alternating=False)]
+        for shape in shapes:
+            shape.prepare(estate)
         estate.start()
         for shape in shapes:
             live(estate, shape, canaries, shown)
-        for target in ("/v1/status", "/v1/plugins", "/v1/debts", "/v1/runs"):
+        for target in ("/v1/status", "/v1/plugins", "/v1/debts", "/v1/credentials"):
             shown.append((target, json.dumps(estate.ask("GET", target)).encode()))
-        found = list(search(canaries, [*places(estate), *shown]))
-        count = len(list(places(estate))) + len(shown)
+        with urllib.request.urlopen(f"http://127.0.0.1:{estate.port}/metrics", timeout=10) as answer:
+            shown.append(("/metrics", answer.read()))
+        searched = [*places(estate), *shown]
+        found = list(search(canaries, searched))
     finally:
         estate.close()
     with capsys.disabled():
-        print(f"\nleaks: {count} places searched, {len(canaries)} canaries planted, found {len(found)}")
-    assert len(canaries) > 2 * len(shapes)
+        print(f"\nleaks: {len(searched)} places searched, {len(canaries)} canaries planted, found {len(found)}")
+    assert len(canaries) >= 3 + 3 * len(shapes)
+    assert {"ledger.db", "daemon.log", "/proc/environ", "/metrics"} <= {name for name, _ in searched}
     assert found == []
 
 
 def live(estate: Estate, shape: Shape, canaries: set[str], shown: list[tuple[str, bytes]]) -> None:
-    """Adopt, rotate, contain, retire; the values on the way are canaries."""
-    for words in (("adopt",), ("rotate",), ("emergency", "--mode", "contain"), ("explain",), ("plan",)):
+    """Adopt, rotate under faults, contain, retire; every value on the way is a canary."""
+    only = {"ids": [shape.name]}
+    acts: list[tuple[str, dict[str, object]]] = [
+        ("/v1/adopt", {"ids": [shape.name]}),
+        ("/v1/rotate", {"selection": only, "reason": "test"}),
+        ("/v1/emergency", {"selection": only, "mode": "contain", "reason": "test"}),
+        (f"/v1/workflows/flow-{shape.name}/retire", {"apply": True, "reason": "test"}),
+    ]
+    for route, body in acts:
         look(estate, shape, canaries)
-        ran = estate.rotator(*words[:1], shape.name, *words[1:])
-        shown.append((" ".join(words), (ran.out + ran.err).encode()))
+        if route == "/v1/rotate":
+            for name in ("create: answer lost", "store: reset"):
+                if FAULTS[name].fits(shape):
+                    strike(estate, shape, name, random.Random(7))
+        status, answer = estate.ask("POST", route, body)
+        assert status == 200, (route, answer)
+        shown.append((route, json.dumps(answer).encode()))
+        run = settle(estate, shape, canaries)
+        estate.clear_faults()
+        shown.append((f"{route} events", json.dumps(estate.ask("GET", f"/v1/runs/{run['id']}/events")).encode()))
+    for words in (("explain", shape.name), ("runs", "show", run["id"]), ("status",)):
+        ran = estate.rotator(*words)
+        shown.append((f"rotator {words[0]}", (ran.out + ran.err).encode()))
+
+
+def settle(estate: Estate, shape: Shape, canaries: set[str]) -> dict[str, Any]:
+    """Wait until the newest run has ended, looking at what is staged meanwhile."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         look(estate, shape, canaries)
+        run = estate.runs(shape.name)[0]
+        if run["ended"] is not None:
+            return run
+        assert run["question"] is None, run["question"]
+        time.sleep(0.05)
+    raise AssertionError("the run does not end")
 
 
 def look(estate: Estate, shape: Shape, canaries: set[str]) -> None:
-    """What readers find now."""
-    value = estate.servers.openbao.admin.get(estate.path_of(shape.name))
-    canaries.update(text for text in (value or {}).values() if len(str(text)) >= 16)
+    """What readers find now, and what is staged."""
+    now = shape.current(estate)
+    values = [text for _, text in staged(estate, shape.name)] + ([] if now is None else [now[1]])
+    canaries.update(text for text in values if len(text) >= 16)
 
 
 def search(canaries: set[str], searched: list[tuple[str, bytes]]) -> Iterator[str]:
@@ -101,6 +145,3 @@ def search(canaries: set[str], searched: list[tuple[str, bytes]]) -> Iterator[st
     for place, data in searched:
         for number, canary in enumerate(sorted(canaries)):
             yield from (f"{place}: canary {number} {how}" for how, text in encodings(canary).items() if text in data)
-
-
-__all__: list[Callable[..., object]] = []

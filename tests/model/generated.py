@@ -45,7 +45,7 @@ class Flip:
 
 def flips(machine: Path) -> list[Flip]:
     """All of them, in the order of the files."""
-    found = []
+    found: list[Flip] = []
     for pattern in PATTERNS:
         for path in sorted(machine.glob(pattern)):
             found += _of_file(path)

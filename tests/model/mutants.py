@@ -1,8 +1,9 @@
 """python -m tests.model.mutants: patched copies of the machine, each of which must be caught.
 
 The chosen ones (`mutants_chosen`) decide the exit code: 1 if one survives, 2 if a patch no longer applies or a trial
-breaks. `--generated N`: so many of the generated ones, chosen by `--seed` (default: all, which fit into the time);
-survivors are listed with their explanation (`survivors`) or as unexplained. `--only TEXT`: those whose name has it.
+breaks. `--generated N`: so many of the generated ones, in an order shuffled by `--seed` (default: all of them, as far
+as `--minutes` reach; how many were tried is said). Survivors are listed with their explanation (`survivors`) or as
+unexplained. `--only TEXT`: those whose name has it.
 The shipped files are never touched: a copy of the package goes first on the path of a process of its own.
 """
 
@@ -30,6 +31,7 @@ MACHINE = REPO / "rotator" / "machine"
 WORKERS = 2
 CHOSEN_SECONDS = 240
 GENERATED_FAULTS = 1
+GENERATED_SECONDS = 60
 EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *MODEL)
 
 
@@ -82,11 +84,13 @@ def chosen_trial(mutant: Mutant) -> Verdict:
     return trial(mutant.file, text.replace(mutant.old, mutant.new), arguments, CHOSEN_SECONDS)
 
 
-def generated_trial(flip: Flip, seconds: float) -> Verdict:
-    """The tests by expectation, then every quick set at one fault."""
+def generated_trial(flip: Flip, until: float) -> Verdict | None:
+    """The 26 at one fault, the tests by expectation, then the other quick sets. None: the time is up."""
+    if time.perf_counter() > until:
+        return None
     text = flip.applied((MACHINE / flip.file).read_text())
     arguments = ["--faults", str(GENERATED_FAULTS), "--limit", "20000", "--then", "--expect", *EXPECTATIONS]
-    return trial(flip.file, text, arguments, seconds)
+    return trial(flip.file, text, arguments, GENERATED_SECONDS)
 
 
 def controls() -> None:
@@ -113,29 +117,33 @@ def run_chosen(only: str) -> bool:
     return caught == len(mutants)
 
 
-def run_generated(only: str, most: int | None, seed: int, seconds: float) -> None:
-    """The generated ones: how many were caught, and each survivor with its explanation."""
+def run_generated(only: str, most: int | None, seed: int, until: float) -> None:
+    """The generated ones, until the time is up: how many were caught, and each survivor with its explanation."""
     every = [flip for flip in flips(MACHINE) if only in flip.name]
-    some = every
-    if most is not None and most < len(every):
-        drawn = set(random.Random(seed).sample(range(len(every)), most))
-        some = [flip for at, flip in enumerate(every) if at in drawn]
+    some = random.Random(seed).sample(every, len(every) if most is None else min(most, len(every)))
+    tried, caught = 0, 0
     survivors: list[tuple[Flip, Verdict]] = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        for flip, verdict in zip(some, pool.map(lambda one: generated_trial(one, seconds), some), strict=True):
+        for flip, verdict in zip(some, pool.map(lambda one: generated_trial(one, until), some), strict=True):
+            if verdict is None:
+                continue
+            tried, caught = tried + 1, caught + (verdict.found is not None)
             if verdict.found is None:
                 survivors.append((flip, verdict))
-    print(f"generated: {len(some)} of {len(every)} tried, caught {len(some) - len(survivors)}")
-    unexplained = 0
-    for flip, verdict in survivors:
-        why = EXPLAINED.get(flip.name)
-        unexplained += why is None
+    print(f"generated: {tried} of {len(every)} tried, caught {caught}")
+    tell(survivors)
+
+
+def tell(survivors: list[tuple[Flip, Verdict]]) -> None:
+    """The survivors, each with its explanation, and explanations of what is no longer there."""
+    for flip, verdict in sorted(survivors, key=lambda item: (item[0].file, item[0].line)):
         late = " (time was up)" if verdict.late else ""
-        print(f"  survives rotator/machine/{flip.file}:{flip.line} {flip.name}{late}\n    {why or 'UNEXPLAINED'}")
-    gone = EXPLAINED.keys() - {flip.name for flip in flips(MACHINE)}
-    for name in sorted(gone):
+        print(f"  survives rotator/machine/{flip.file}:{flip.line} {flip.name}{late}")
+        print(f"    {EXPLAINED.get(flip.name, 'UNEXPLAINED')}")
+    for name in sorted(EXPLAINED.keys() - {flip.name for flip in flips(MACHINE)}):
         print(f"  explained, but no longer there: {name}")
-    print(f"generated survivors: {len(survivors)}, explained {len(survivors) - unexplained}, unexplained {unexplained}")
+    explained = sum(flip.name in EXPLAINED for flip, _ in survivors)
+    print(f"survivors: {len(survivors)}, explained {explained}, unexplained {len(survivors) - explained}")
 
 
 def main() -> int:
@@ -143,7 +151,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model.mutants")
     parser.add_argument("--generated", type=int, default=None, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60, help="for each generated mutant")
+    parser.add_argument("--minutes", type=float, default=18, help="no generated mutant is begun after them")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     began = time.perf_counter()
@@ -151,7 +159,7 @@ def main() -> int:
         controls()
         held = run_chosen(args.only)
         if args.generated != 0:
-            run_generated(args.only, args.generated, args.seed, args.seconds)
+            run_generated(args.only, args.generated, args.seed, began + 60 * args.minutes)
     except TrialFailed as broken:
         print(f"mutants: {broken}", file=sys.stderr)
         return 2

@@ -233,8 +233,9 @@ FACTS = (
     Mutant(
         "a skip is remembered for ever",
         "evolve_open.py",
-        "run = Run(kind=event.kind, legs=LEGS_OF[event.kind], opened_at=at)",
-        "run = Run(\n        kind=event.kind,\n        legs=LEGS_OF[event.kind],\n        opened_at=at,\n        skipped=facts.run.skipped if facts.run else frozenset(),\n    )",
+        "    run = Run(kind=event.kind, legs=LEGS_OF[event.kind], opened_at=at)\n",
+        "    run = Run(kind=event.kind, legs=LEGS_OF[event.kind], opened_at=at)\n"
+        "    run = replace(run, skipped=facts.run.skipped if facts.run else run.skipped)\n",
         expect=ANSWERS,
     ),
     Mutant(

@@ -40,10 +40,7 @@ def test_a_value_that_is_alive_after_every_kill_is_killed_twice_in_a_run() -> No
     for config, leg in ((O, LegName.ADVANCE), (make("x", overlap(), runs=(X,)), LegName.RETIRE)):
         story = Story(config, "opened")
         kills = 0
-        for _ in range(60):
-            decision = decide(config.plan, story.facts, 0)
-            if isinstance(decision, Finish | Ask):
-                break
+        while not isinstance(decision := decide(config.plan, story.facts, 0), Finish | Ask):
             kill = f"revoke 1 {HOME}: revoke is cached"
             cached = [edge for edge in story.edges() if edge.name == kill]
             kills += bool(cached)
@@ -132,3 +129,13 @@ def test_k5_patience_is_out_when_number_and_span_are(kind: StepKind, n: int, sin
     assert patience_is_out(story.config.plan, facts, step, since) is out
     refused = facts.but(attempts=facts.attempts.put(effort_of(facts, step), replace(tried, refused="no")))
     assert patience_is_out(story.config.plan, refused, step, 0)
+
+
+def test_the_patience_with_kills_may_be_longer_than_the_other_and_still_ends() -> None:
+    clocks = replace(O.plan.clocks, patience=2, kill_patience=4)
+    story = Story(make("o", overlap(), clocks=clocks), "opened", "push 2 c2: done")
+    plan, facts, step = story.config.plan, story.facts, Step(StepKind.REVOKE, Gen(1), HOME)
+    for n in range(4):
+        assert not patience_is_out(plan, facts, step, 0), n
+        facts = evolve(plan, evolve(plan, facts, Intended(step, 0, 0, 1), 0), Outcome(step, OutcomeKind.FAILED), 0)
+    assert patience_is_out(plan, facts, step, 0)

@@ -163,7 +163,7 @@ def stand(tmp_path: Path) -> Stand:
                     revokes=Revokes.ONE, lists=Lists.ALL)  # fmt: skip
     kind: Kind[Any] = Kind(name="key", title="a key", traits=traits, list=never, revoke=never, probe=never)
     found = Stand(clock, open_store(config, clock), Scripted(kind), credential())
-    found.performer._world = _World(found.store, found.platform)  # type: ignore[assignment]
+    found.performer._world = _World(found.store, found.platform)
     return found
 
 
@@ -220,7 +220,7 @@ def test_a_deadline_that_passes_while_the_store_is_read_sends_nothing(stand: Sta
         stand.clock.move(2000)
         return reading(slot, generation)
 
-    stand.store.read = slow  # type: ignore[method-assign,assignment]
+    stand.store.read = slow  # type: ignore[method-assign]
     assert stand.do(StepKind.INSTALL).outcome.kind is OutcomeKind.UNSENT
     assert stand.do(StepKind.STAGE, 3).outcome.kind is OutcomeKind.UNSENT
     assert (stand.platform.asked, reading(SLOT, 3)) == ([], None)
@@ -235,7 +235,7 @@ def test_a_clock_set_back_gives_a_call_no_more_than_its_span(stand: Stand) -> No
         stand.clock.at -= 3_600_000
         return reading(slot, generation)
 
-    stand.store.read = back  # type: ignore[method-assign,assignment]
+    stand.store.read = back  # type: ignore[method-assign]
     stand.do(StepKind.INSTALL)
     assert stand.platform.asked[0][2].seconds <= 1.0
 
@@ -258,12 +258,12 @@ def test_a_read_that_fails_after_the_stage_does_not_unmake_it(stand: Stand) -> N
 
     def then_down(slot: Slot, generation: int) -> None:
         staging(slot, generation)
-        stand.store.read = down  # type: ignore[method-assign,assignment]
+        stand.store.read = down  # type: ignore[method-assign]
 
     def down(*_: Any, **more: Any) -> Any:
         raise Failed("unreachable", unsent=True)
 
-    stand.store.stage_current = then_down  # type: ignore[method-assign,assignment]
+    stand.store.stage_current = then_down  # type: ignore[method-assign]
     done = stand.do(StepKind.STAGE, 1, None, from_current=True)
     assert (done.outcome.kind, done.observed) == (OutcomeKind.DONE, None)
 
@@ -272,7 +272,7 @@ def test_an_issue_that_could_not_be_staged_is_unknown(stand: Stand) -> None:
     def down(*_: Any, **more: Any) -> Any:
         raise Failed("unreachable", unsent=True)
 
-    stand.store.stage = down  # type: ignore[method-assign,assignment]
+    stand.store.stage = down  # type: ignore[method-assign]
     done = stand.do(StepKind.ISSUE, label=Label("rot-acme-1"))
     assert (done.outcome.kind, done.outcome.reason) == (OutcomeKind.UNKNOWN, "issued_not_staged")
     assert stand.platform.asked[0][1].label == "rot-acme-1"
@@ -376,7 +376,7 @@ def test_the_retirements_destroy_clears_what_readers_see_first(stand: Stand) -> 
         seen.append(stand.store.current(SLOT).value is None)
         finalize(slot, generation, **more)
 
-    stand.store.finalize = after  # type: ignore[method-assign,assignment]
+    stand.store.finalize = after  # type: ignore[method-assign]
     assert stand.do(StepKind.DESTROY, home=None, facts=known).outcome.kind is OutcomeKind.DONE
     assert (seen, stand.store.read(SLOT, 2)) == ([True], None)
 
@@ -387,7 +387,7 @@ def test_a_destroy_that_cleared_and_then_could_not_connect_is_no_unsent(stand: S
     def down(*_: Any, **more: Any) -> Any:
         raise Failed("unreachable", unsent=True)
 
-    stand.store.finalize = down  # type: ignore[method-assign,assignment]
+    stand.store.finalize = down  # type: ignore[method-assign]
     known = facts((2, State.DEAD, HOME), current=2, run=Run(RunKind.RETIRE, (LegName.RETIRE,)))
     assert stand.do(StepKind.DESTROY, home=None, facts=known).outcome.kind is OutcomeKind.FAILED
 
