@@ -217,7 +217,7 @@ class Tick:
     def _due_row(self, row: CredentialRow) -> tuple[CredentialId, Millis | None, str]:
         if row.open_run is not None:
             return (row.definition.id, self._clock.now(), "run_open")  # see Opener: hidden until the run has ended
-        last = self.last_ended(row.definition.id)
+        last = self.last_ended(row.definition.id) if row.facts_sequence else None  # no journal, no run
         rotation = self._rotation(row, last)
         again = self._reconcile_at(row, last)
         if again is not None and (rotation.at is None or again < rotation.at):

@@ -115,7 +115,7 @@ def live(estate: Estate, shape: Shape, canaries: set[str], shown: list[tuple[str
         run = settle(estate, shape, canaries)
         estate.clear_faults()
         shown.append((f"{route} events", json.dumps(estate.ask("GET", f"/v1/runs/{run['id']}/events")).encode()))
-    for words in (("explain", shape.name), ("runs", "show", run["id"]), ("status",)):
+    for words in (("explain", shape.name), ("runs", "list"), ("status",)):
         ran = estate.rotator(*words)
         shown.append((f"rotator {words[0]}", (ran.out + ran.err).encode()))
 

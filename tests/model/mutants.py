@@ -32,7 +32,7 @@ WORKERS = 2
 CHOSEN_SECONDS = 240
 GENERATED_FAULTS = 1
 GENERATED_SECONDS = 60
-EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *MODEL)
+EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *MODEL, "tests/model/test_expected_facts.py")
 
 
 class Verdict(NamedTuple):

@@ -291,14 +291,14 @@ GUARDS = (
         "the guard lets the target go",
         "guard.py",
         "if step.kind is StepKind.REVOKE and step.gen == target:",
-        "if target is None and step.gen == target:",
+        "if step.kind is StepKind.REVOKE and step.gen is None:",
         expect=GUARD,
     ),
     Mutant(
         "the guard lets the doomed in",
         "guard.py",
         "StepKind.PUSH) and step.gen in facts.doomed:",
-        "StepKind.PUSH) and not facts.doomed:",
+        "StepKind.PUSH) and step.gen is None:",
         expect=GUARD,
     ),
     Mutant(

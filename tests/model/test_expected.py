@@ -10,11 +10,12 @@ from rotator.machine.decide import decide
 from rotator.machine.decisions import Ask, Finish
 from rotator.machine.events import AnswerKind, Intended, Outcome
 from rotator.machine.evolve import evolve
-from rotator.machine.facts import Attempts, Ending, LegName, State, Topic
+from rotator.machine.facts import Attempts, Ending, LegName, Placement, State, Topic
 from rotator.machine.ids import Gen, Home
 from rotator.machine.policy import patience_is_out
 from rotator.machine.reading import effort_of
-from rotator.machine.steps import Answer, OutcomeKind, Probed, Step, StepKind
+from rotator.machine.ripe import ripe
+from rotator.machine.steps import Answer, Grade, OutcomeKind, Probed, Step, StepKind
 from tests.model.configurations import AGAIN, C, X, alternating, issuing, make, overlap
 from tests.model.story import Story
 
@@ -139,3 +140,41 @@ def test_the_patience_with_kills_may_be_longer_than_the_other_and_still_ends() -
         assert not patience_is_out(plan, facts, step, 0), n
         facts = evolve(plan, evolve(plan, facts, Intended(step, 0, 0, 1), 0), Outcome(step, OutcomeKind.FAILED), 0)
     assert patience_is_out(plan, facts, step, 0)
+
+
+@pytest.mark.parametrize(
+    ("grade", "counted"), [(Grade.SUCCESSOR, 1), (Grade.NEUTRAL, 1), (Grade.WITNESS, 0), (None, 0)]
+)
+def test_a_rejection_under_a_weaker_control_than_the_policy_asks_for_is_no_proof(
+    grade: Grade | None, counted: int
+) -> None:
+    clocks = replace(O.plan.clocks, times=2)
+    story = Story(make("o", overlap(), clocks=clocks), "opened", "revoke 1 p@a: done")
+    step, plan = Step(StepKind.PROVE, Gen(1), HOME), story.config.plan
+    facts = evolve(plan, story.facts, Intended(step, 0, 0, 1), 0)
+    facts = evolve(plan, facts, Outcome(step, OutcomeKind.DONE, Probed(Answer.REJECTED, grade)), 0)
+    row = facts.placements[Gen(1), HOME]
+    assert (row.rejections, row.grade) == (counted, grade if counted else None)
+    assert bool(facts.attempts) is not bool(counted)
+
+
+def test_a_value_found_again_is_listed_twice_more_before_it_counts_as_absent() -> None:
+    """R20."""
+    told = ("opened", "issue 2 p@a: issued, not staged, list lags", "find 2 p@a: done", "find 2 p@a: done")
+    story = Story(make("i", issuing()), *told)
+    row = story.facts.placements[Gen(2), HOME]
+    assert (row.state, row.absent) == (State.MAYBE, 0)
+    assert story.facts.handles[Gen(2), HOME] == "h2.0"
+    assert Gen(2) in story.facts.doomed
+
+
+def test_r20_a_search_for_what_is_gone_waits_until_its_death_has_settled() -> None:
+    clocks = replace(O.plan.clocks, settle=5)
+    config = make("i", issuing(), clocks=clocks)
+    story = Story(config, "opened", "issue 2 p@a: done")
+    step = Step(StepKind.FIND, Gen(2), HOME)
+    rows = story.facts.placements
+    gone = story.facts.but(placements=rows.put((Gen(2), HOME), Placement(State.GONE, gone_at=3)))
+    assert ripe(config.plan, gone, step) == 8
+    seen = story.facts.but(placements=rows.put((Gen(2), HOME), Placement(State.MAYBE, absent=1, absent_at=4)))
+    assert ripe(config.plan, seen, step) == 9

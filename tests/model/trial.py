@@ -65,8 +65,8 @@ def expected(files: list[str]) -> str | None:
         return None
     if code != pytest.ExitCode.TESTS_FAILED:
         raise SystemExit(f"the tests could not be run: {said.getvalue()}")
-    failed = [line for line in said.getvalue().splitlines() if line.startswith("FAILED")]
-    return failed[0].removeprefix("FAILED ").split(" - ")[0] if failed else "a test failed"
+    failed = [line for line in said.getvalue().splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].split(" - ")[0] if failed else "a test failed"
 
 
 def main() -> int:
