@@ -144,6 +144,11 @@ class Bench:
         elif self.passage == "back":
             self.back(shape.name)
         run = self.estate.settled(shape.name)
+        if run["ended"] is None and self.passage == "contain":
+            # A leak does not wait for the store (K8): a contain that was cut at its first step asks. A person retries.
+            self.tally.endings["asked first"] = self.tally.endings.get("asked first", 0) + 1
+            self.told(self.estate.ask("POST", f"/v1/runs/{run['id']}/answer", {"answer": "retry", "reason": "kills"}))
+            run = self.estate.settled(shape.name)
         word = run["ending"] or f"asks: {run['question']['topic']}"
         self.tally.endings[word] = self.tally.endings.get(word, 0) + 1
         self.tally.violations += violations(self.estate, shape, run)

@@ -67,16 +67,15 @@ class Cli:
         child, terminal = pty.fork()
         if child == 0:
             os.execvpe(COMMAND[0], [*COMMAND, *words], self.environment({"TERM": "xterm"} | extra))
-        shown, end, typed = b"", time.monotonic() + 30, False
-        while time.monotonic() < end:
+        shown, end, typed, closed = b"", time.monotonic() + 30, False, 0
+        while time.monotonic() < end and closed < 5:
             if select.select([terminal], [], [], 0.1)[0]:
                 try:
-                    part = os.read(terminal, 65536)
+                    shown += os.read(terminal, 65536)
                 except OSError:
-                    break
-                if not part:
-                    break
-                shown += part
+                    # The kernel may say that the other end is gone before it hands over the last that it wrote.
+                    closed += 1
+                    time.sleep(0.05)
             if keys and not typed and after in shown.decode(errors="replace"):
                 os.write(terminal, keys.encode())
                 typed = True
