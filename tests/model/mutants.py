@@ -31,7 +31,7 @@ MACHINE = REPO / "rotator" / "machine"
 WORKERS = 2
 CHOSEN_SECONDS = 240
 GENERATED_FAULTS = 1
-GENERATED_SECONDS = 60
+GENERATED_SECONDS = 75
 EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *MODEL, "tests/model/test_expected_facts.py")
 
 

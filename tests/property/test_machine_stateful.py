@@ -208,7 +208,7 @@ def test_no_life_breaks_an_invariant_and_every_run_can_end() -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=700,
+            max_examples=400,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
