@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from rotator.daemon.clock import SystemClock
 from tests.unit.requests_double import RecordingRequests
 
 ROOT = Path(__file__).resolve().parents[2]
+TIOCGPTN = 0x80045430  # ioctl_tty(2): the number of the pseudo-terminal
 COMMAND = [sys.executable, "-m", "rotator.cli"]
 
 
@@ -67,21 +70,30 @@ class Cli:
         child, terminal = pty.fork()
         if child == 0:
             os.execvpe(COMMAND[0], [*COMMAND, *words], self.environment({"TERM": "xterm"} | extra))
-        shown, end, typed, closed = b"", time.monotonic() + 30, False, 0
-        while time.monotonic() < end and closed < 5:
+        # Our own end of the child's side stays open: where the last end closes, the kernel may drop what was not read.
+        keeper = os.open(f"/dev/pts/{_number_of(terminal)}", os.O_RDWR | os.O_NOCTTY)
+        shown, end, typed, status = b"", time.monotonic() + 60, False, None
+        while time.monotonic() < end:
             if select.select([terminal], [], [], 0.1)[0]:
-                try:
-                    shown += os.read(terminal, 65536)
-                except OSError:
-                    # The kernel may say that the other end is gone before it hands over the last that it wrote.
-                    closed += 1
-                    time.sleep(0.05)
+                shown += os.read(terminal, 65536)
+            elif status is not None:
+                break
             if keys and not typed and after in shown.decode(errors="replace"):
                 os.write(terminal, keys.encode())
                 typed = True
+            if status is None:
+                done, code = os.waitpid(child, os.WNOHANG)
+                status = code if done else None
+        os.close(keeper)
         os.close(terminal)
-        _, status = os.waitpid(child, 0)
+        if status is None:
+            _, status = os.waitpid(child, 0)
         return Done(os.waitstatus_to_exitcode(status), shown.decode(errors="replace").replace("\r\n", "\n"), "")
+
+
+def _number_of(terminal: int) -> int:
+    found = fcntl.ioctl(terminal, TIOCGPTN, struct.pack("I", 0))
+    return int(struct.unpack("I", found)[0])
 
 
 @contextmanager
