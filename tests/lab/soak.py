@@ -31,7 +31,7 @@ from tests.lab.shapes import AlertaKey, Roles, Shape
 from tests.lab.soak_faults import FAULTS, strike
 from tests.lab.truth import violations
 
-SHARE = 0.4
+SHARE = 0.5
 LEAST_SHARE = 0.3
 LEAST_EACH = 20
 TEMPO = Tempo(tick="200ms", deadline="2s", landing="300ms")

@@ -73,6 +73,8 @@ FAULTS: Final[dict[str, Kind]] = {
     "store: request lost": Kind("bao", _one("request_lost", method="POST", path=DATA)),
     "store: late": Kind("bao", _one("request_late", method="POST", path=DATA, seconds=2.1)),
     "store: answer late": Kind("bao", _one("answer_late", method="POST", path=DATA, seconds=1.5)),
+    "store: delay": Kind("bao", _one("delay", seconds=0.7)),
+    "store: 503 after the write": Kind("bao", _one("replaced", method="POST", path=DATA, answer=Answer(503))),
     "store: half an answer": Kind("bao", _one("half_answer", path=DATA)),
     "store: sealed": Kind(
         "bao",
