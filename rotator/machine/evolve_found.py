@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rotator.machine.change import alone_in_slot, learn_handle, make_gone, put, unseen_dead, with_run
 from rotator.machine.facts import EMPTY, FOREIGN, LIVES, OWED, Effort, Facts, Placement, State
-from rotator.machine.ids import Gen, Handle, Home, Millis
+from rotator.machine.ids import Gen, Handle, Home, Label, Millis
 from rotator.machine.plan import Plan
 from rotator.machine.reading import at_home, displaces, probeable, role_of, run_of, target_of
 from rotator.machine.ripe import death_is_settled
@@ -120,12 +120,12 @@ def rejected_dead(plan: Plan, facts: Facts, gen: Gen, home: Home, row: Placement
 def searched(facts: Facts, gen: Gen, home: Home, what: Listed, at: Millis) -> Facts:
     """A listing in search of one value: found, among strangers, or absent (which counts when seen twice, R20)."""
     row = facts.placed(gen, home) or Placement(State.MAYBE)
-    label, handle = facts.labels.get(gen), facts.handles.get((gen, home))
-    for item in sorted(what.rows):
-        if (label is not None and item.label == label) or (handle is not None and item.handle == handle):
-            state = State.LINGERS if row.state is State.GONE else row.state
-            facts = put(facts, gen, home, replace(row, state=state, absent=0, absent_at=None))
-            return lost_value(learn_handle(facts, gen, home, item.handle), gen)
+    handle = facts.handles.get((gen, home))
+    ours = _bearing(facts.labels.get(gen), what) | {item.handle for item in what.rows if item.handle == handle}
+    if ours:
+        state = State.LINGERS if row.state is State.GONE else row.state
+        facts = put(facts, gen, home, replace(row, state=state, absent=0, absent_at=None))
+        return lost_value(_which_is_ours(facts, gen, home, ours), gen)
     before = facts.snapshots.get((gen, home))
     if handle is None and before is not None:
         known = {known for (_, where), known in facts.handles.items() if where == home}
@@ -141,20 +141,36 @@ def searched(facts: Facts, gen: Gen, home: Home, what: Listed, at: Millis) -> Fa
     return make_gone(facts, gen, home, at) if row.state in LIVES else facts
 
 
+def _bearing(label: Label | None, what: Listed) -> frozenset[Handle]:
+    """The handles of the rows that bear a label."""
+    return frozenset(item.handle for item in what.rows if label is not None and item.label == label)
+
+
+def _which_is_ours(facts: Facts, gen: Gen, home: Home, found: frozenset[Handle]) -> Facts:
+    """A label can be copied, by a person or by a request that something between us and the platform sent twice. The
+    handle that we know is ours; one alone, when we know none, is ours, since nobody copies a label that no list has shown.
+    Anything else are suspects, which only a person may name: killing a stranger's key cannot be taken back."""
+    handle = facts.handles.get((gen, home))
+    if handle in found:
+        return learn_handle(facts, gen, home, handle)
+    if handle is None and len(found) == 1:
+        return learn_handle(facts, gen, home, next(iter(found)))
+    return facts.but(suspects=facts.suspects.put((gen, home), found))
+
+
 def listed(facts: Facts, home: Home, what: Listed) -> Facts:
     """The late look: a value of ours that no placement says is alive comes back as *maybe*, to be killed again."""
     target = target_of(facts)
-    ours = {label: gen for gen, label in facts.labels.items()}
-    for item in sorted(what.rows):
-        gen = None if item.label is None else ours.get(item.label)
-        if gen is None or gen == target:
+    for gen, label in facts.labels.items():
+        found = _bearing(label, what)
+        if not found or gen == target:
             continue
         row = facts.placed(gen, home)
         if row is None or row.state in (State.GONE, State.DEAD):
             row = Placement(State.MAYBE) if row is None else replace(row, state=State.MAYBE, absent=0, absent_at=None)
             facts = put(facts, gen, home, row)
         if facts.state(gen, home) in OWED:
-            facts = learn_handle(facts, gen, home, item.handle)
+            facts = _which_is_ours(facts, gen, home, found)
     run = run_of(facts)
     return with_run(facts, listed=run.listed | {home})
 

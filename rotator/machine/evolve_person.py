@@ -124,7 +124,7 @@ def _about_one(facts: Facts, event: Answered) -> Facts:
     if event.kind is AnswerKind.NAME and event.handle is not None:
         key_ = (event.gen, event.home)
         return facts.but(handles=facts.handles.put(key_, event.handle), suspects=facts.suspects.drop(key_))
-    if event.gen == target_of(facts):
+    if event.gen in (target_of(facts), run.candidate):
         # A lost issue that a person accepts may be alive: its number is never issued again.
         facts = facts.but(doomed=facts.doomed | {event.gen})
     row = facts.placed(event.gen, event.home) or Placement(State.ACCEPTED)

@@ -73,7 +73,8 @@ def kill_needs(
         return (Impossible(Question(Topic.CANNOT_KILL, Step(StepKind.FIND, gen, home))),)
     if authority.kill is Kill.SLOT:
         return _take_the_slot(plan, facts, authority, gen, home, row, target)
-    if not authority.handles or (gen, home) in facts.handles:
+    known = (gen, home) in facts.handles and (gen, home) not in facts.suspects
+    if not authority.handles or known:
         return (Step(StepKind.REVOKE, gen, home),)
     return _search(facts, authority, gen, home)
 

@@ -35,6 +35,8 @@ class Configuration:
     runs: tuple[RunKind, ...] = (R,)
     debt: bool = False
     stranger: bool = False
+    copies: bool = False
+    """The other administrator's key bears a label of ours, copied from a key that was there."""
     contain_now: bool = False
     strict: bool = False
     late: bool = False

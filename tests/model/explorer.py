@@ -361,7 +361,13 @@ def _nature(config: Configuration, state: State) -> Iterator[Edge]:
         home = config.plan.authorities[0].homes()[0]
         if platform_takes(config.plan, state.world, Step(StepKind.ISSUE, STRANGER, home)):
             world = state.world._replace(accepted=state.world.accepted | {Key(STRANGER, 0, home)}, visited=True)
-            yield Edge("late another administrator makes a key", state._replace(world=world))
+            if not config.copies:
+                yield Edge("late another administrator makes a key", state._replace(world=world))
+                return
+            shown = state.world.accepted - state.world.unlisted
+            for gen in sorted({key.gen for key in shown if key.home == home}):
+                name = f"late another administrator makes a key with the label of {gen}"
+                yield Edge(name, state._replace(world=world._replace(copied=gen)))
 
 
 def _person(config: Configuration, machine: Machine, state: State) -> Iterator[Edge]:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.model.generated import Flip, flips
-from tests.model.mutants_chosen import ANSWERS, CHOSEN, GUARD, HOLDS, MODEL, Mutant
+from tests.model.mutant import ANSWERS, GUARD, HOLDS, MODEL, Mutant
+from tests.model.mutants_chosen import CHOSEN
 from tests.model.survivors import EXPLAINED
 
 REPO = Path(__file__).resolve().parents[2]

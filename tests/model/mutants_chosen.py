@@ -6,29 +6,16 @@ configurations that matter, or the tests by expectation for what enumeration can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-GUARD = ("tests/unit/test_machine_guard.py",)
-ANSWERS = ("tests/unit/test_machine_answers.py",)
-HOLDS = ("tests/unit/test_machine_holds_and_due.py",)
-MODEL = ("tests/model/test_expected.py",)
-_OUTAGES = "tests/model/test_outages.py::"
-ONE_DEBT = (_OUTAGES + "test_one_debt_in_back_off_does_not_hold_the_other",)
-OWING = (_OUTAGES + "test_a_kill_that_is_refused_for_ever_ends_owing_and_holds_no_later_rotation",)
-RULES = ("tests/model/test_rules_taken_away.py",)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One patch of rotator/machine. `only`: configurations to begin with; `expect`: tests that should fail."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    only: tuple[str, ...] = ()
-    expect: tuple[str, ...] = ()
-
+from tests.model.mutant import (
+    ANSWERS,
+    GUARD,
+    HOLDS,
+    MODEL,
+    ONE_DEBT,
+    OWING,
+    RULES,
+    Mutant,
+)
 
 _ADVANCE = """            _R.STAGED,
             _R.ROOM,
@@ -397,4 +384,28 @@ CLOCKS = (
     ),
 )
 
-CHOSEN = (*RUNGS, *READINGS, *FACTS, *GUARDS, *CLOCKS)
+LABELS = (
+    Mutant(
+        "the first row with our label is ours",
+        "evolve_found.py",
+        "if handle is None and len(found) == 1:",
+        "if handle is None:",
+        ("o + debt + copied label, rotate", "o i labelled + copied label, rotate"),
+    ),
+    Mutant(
+        "suspects do not hold a kill",
+        "rungs_down.py",
+        " and (gen, home) not in facts.suspects\n",
+        "\n",
+        expect=("tests/model/test_expected_facts.py",),
+    ),
+    Mutant(
+        "an accepted candidate is issued again",
+        "evolve_person.py",
+        "if event.gen in (target_of(facts), run.candidate):",
+        "if event.gen == target_of(facts):",
+        ("o i labelled + debt + copied label, rotate",),
+    ),
+)
+
+CHOSEN = (*RUNGS, *READINGS, *FACTS, *GUARDS, *CLOCKS, *LABELS)

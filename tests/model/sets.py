@@ -7,14 +7,21 @@ from dataclasses import replace
 
 from tests.model import more_runs, timed
 from tests.model.configurations import (
+    C,
     Configuration,
+    R,
+    X,
     chained,
     contain_now,
+    issuing,
+    make,
+    overlap,
     slots_and_more,
     strict_control,
     the_26,
 )
 
+DEBT = " + debt"
 LESS = frozenset({"failed", "failed, though done", "unsent", "inconclusive verify", "read failed"})
 
 
@@ -28,6 +35,24 @@ def back_and_on() -> tuple[Configuration, ...]:
     return tuple(replace(config, whim=0, said=2) for config in the_26()[:17])
 
 
+def copied_labels() -> tuple[Configuration, ...]:
+    """Another administrator's key bears a label of ours."""
+    shapes = {"o": overlap(), "o i labelled": issuing(), "o i labelled two slots": issuing(2)}
+    return tuple(
+        make(
+            f"{name}{DEBT * debt} + copied label, {run.value}",
+            shape,
+            stranger=True,
+            copies=True,
+            debt=debt,
+            runs=(run,),
+        )
+        for name, shape in shapes.items()
+        for debt in (False, True)
+        for run in (R, C, X)
+    )
+
+
 SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "the 26": (the_26, 3),
     "four faults": (four_faults, 4),
@@ -37,6 +62,7 @@ SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "strict": (strict_control, 3),
     "slots": (slots_and_more, 3),
     "other runs": (more_runs.other_runs, 2),
+    "copied labels": (copied_labels, 2),
     "overlaps": (timed.overlaps, 2),
     "expiring": (timed.expiring, 2),
     "landing": (timed.landing, 2),

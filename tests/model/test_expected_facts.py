@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.machine.events import AnswerKind, Intended, Opened, Outcome
+from rotator.machine.answers import legal
+from rotator.machine.decide import decide
+from rotator.machine.decisions import Ask
+from rotator.machine.events import AnswerKind, Asked, Intended, Opened, Outcome
 from rotator.machine.evolve import evolve
-from rotator.machine.facts import Facts, Placement, RunKind, State
+from rotator.machine.facts import Facts, Placement, RunKind, State, Topic
 from rotator.machine.ids import Gen, Handle, Home, Label
 from rotator.machine.reading import place_of
 from rotator.machine.steps import Listed, OutcomeKind, Row, Step, StepKind
@@ -34,13 +37,54 @@ def test_the_late_list_brings_back_a_value_of_ours_that_was_called_gone(state: S
     story = Story(O, "opened", "destroy 1")
     row = replace(story.facts.placements[Gen(1), HOME], state=state)
     story.state = story.state._replace(
-        facts=story.facts.but(placements=story.facts.placements.put((Gen(1), HOME), row))
+        facts=story.facts.but(
+            placements=story.facts.placements.put((Gen(1), HOME), row), handles=story.facts.handles.drop((Gen(1), HOME))
+        )
     )
     facts = listed(story, Row(Handle("late"), label_of(Gen(1))))
     assert facts.state(Gen(1), HOME) is State.MAYBE
     assert facts.handles[Gen(1), HOME] == "late"
     assert facts.run is not None
     assert HOME in facts.run.listed
+
+
+@pytest.mark.parametrize(
+    ("known", "rows"),
+    [
+        (None, ("one", "other")),
+        ("gone", ("copy",)),
+    ],
+)
+def test_a_label_that_may_be_copied_makes_suspects_and_nothing_is_killed(
+    known: str | None, rows: tuple[str, ...]
+) -> None:
+    """A person names ours, or accepts; a stranger's key that bears our label is never revoked by guess (R22)."""
+    story = Story(O, "opened", "destroy 1")
+    key = (Gen(1), HOME)
+    handles = story.facts.handles.drop(key)
+    if known is not None:
+        handles = handles.put(key, Handle(known))
+    story.state = story.state._replace(facts=story.facts.but(handles=handles))
+    facts = listed(story, *(Row(Handle(name), label_of(Gen(1))) for name in rows))
+    assert facts.handles.get(key) == known
+    assert facts.suspects[key] == set(rows)
+    assert facts.state(*key) is State.MAYBE
+    plan = story.config.plan
+    asked = decide(plan, facts, 0)
+    assert isinstance(asked, Ask)
+    assert asked.question.topic is Topic.STRANGERS
+    facts = evolve(plan, facts, Asked(asked.question), 0)
+    named = [answer.handle for answer in legal(plan, facts) if answer.kind is AnswerKind.NAME]
+    assert named == sorted(rows)
+
+
+def test_the_handle_that_is_known_is_ours_whatever_else_bears_its_label() -> None:
+    story = Story(O, "opened", "destroy 1")
+    ours = story.facts.handles[Gen(1), HOME]
+    facts = listed(story, Row(Handle("a copy"), label_of(Gen(1))), Row(ours, label_of(Gen(1))))
+    assert facts.handles[Gen(1), HOME] == ours
+    assert not facts.suspects
+    assert facts.state(Gen(1), HOME) is State.MAYBE
 
 
 def test_the_late_list_touches_neither_strangers_nor_the_target() -> None:

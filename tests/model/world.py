@@ -46,6 +46,8 @@ class World(NamedTuple):
     """What serves died by itself: I2 and I3 are lost by no fault of ours."""
     visited: bool = False
     """Another administrator has made a key."""
+    copied: Gen = Gen(0)
+    """The value of ours whose label it bears, if any."""
     pending: tuple[tuple[Step, str, int], ...] = ()
     """Requests under way: step, handle, ticks until they can no longer land."""
     arriving: frozenset[tuple[Key, int]] = frozenset()
@@ -86,8 +88,9 @@ def listing(plan: Plan, world: World, home: Home) -> frozenset[Row]:
     for key in world.accepted:
         if key.home != home or key in world.unlisted:
             continue
-        ours = authority is not None and authority.labelled and key.gen != STRANGER
-        rows.add(Row(handle_of(key), label_of(key.gen) if ours else None))
+        bears = world.copied if key.gen == STRANGER else key.gen
+        shown = authority is not None and authority.labelled and bears > 0
+        rows.add(Row(handle_of(key), label_of(bears) if shown else None))
     return frozenset(rows)
 
 
