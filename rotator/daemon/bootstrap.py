@@ -45,10 +45,10 @@ FIRST_FENCE = 2
 _LOG = structlog.get_logger()
 
 
-def serve(config: Path, *, once: bool = False) -> int:
+def serve(config: Path, *, once: bool = False, log_level: str = "info") -> int:
     """Run the daemon until SIGTERM. `once`: one tick, work what is due to its next wait, and end. The exit code."""
     clock = SystemClock()
-    configure_logs(clock, console=sys.stdout.isatty())
+    configure_logs(clock, level=log_level, console=sys.stdout.isatty())
     harden()
     try:
         with ExitStack() as closing:

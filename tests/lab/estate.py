@@ -192,10 +192,10 @@ class Estate:
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}",
         }  # fmt: skip
 
-    def start(self, command: Sequence[str] | None = None, timeout_s: float = 30.0) -> None:
+    def start(self, command: Sequence[str] | None = None, timeout_s: float = 30.0, *, log_level: str = "info") -> None:
         """Start the daemon and wait until its API answers. `command`: another program in front of `serve`."""
         self.write()
-        start = [*(command or [str(ROTATOR)]), "serve", "--config", str(self.config)]
+        start = [*(command or [str(ROTATOR)]), "serve", "--config", str(self.config), "--log-level", log_level]
         log = self.folder / "daemon.log"
         self._daemon = Process("rotator", start, log, env=self.environment(), cwd=self.folder)
         self._daemon.start()

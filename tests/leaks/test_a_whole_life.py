@@ -76,7 +76,7 @@ def test_nothing_that_was_written_holds_a_value(
         shapes: list[Shape] = [AlertaKey("keys"), Roles("pair", alternating=True), Roles("single", alternating=False)]
         for shape in shapes:
             shape.prepare(estate)
-        estate.start()
+        estate.start(log_level="debug")
         for shape in shapes:
             live(estate, shape, canaries, shown)
         for target in ("/v1/status", "/v1/plugins", "/v1/debts", "/v1/credentials"):
@@ -90,6 +90,8 @@ def test_nothing_that_was_written_holds_a_value(
     with capsys.disabled():
         print(f"\nleaks: {len(searched)} places searched, {len(canaries)} canaries planted, found {len(found)}")
     assert len(canaries) >= 3 + 3 * len(shapes)
+    log = next(text for name, text in searched if name == "daemon.log")
+    assert b'"level": "debug"' in log or b'"level":"debug"' in log
     assert {"ledger.db", "daemon.log", "/proc/environ", "/metrics"} <= {name for name, _ in searched}
     assert found == []
 

@@ -60,7 +60,7 @@ def test_no_id_of_a_key_stands_in_ledger_log_api_or_store(
     shape = AlertaKey(NAME)
     try:
         shape.prepare(estate)
-        estate.start()
+        estate.start(log_level="debug")
         ever = ids(alerta)
         assert estate.rotator("adopt", NAME, "--wait", "--reason", "leaks").code == 0
         assert rotate(estate)["ending"] == "succeeded"

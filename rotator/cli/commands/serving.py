@@ -24,11 +24,19 @@ from rotator.cli.grammar import command
     help="The configuration: a file, or a directory of *.yaml.",
 )
 @click.option("--once", is_flag=True, help="Do what is due now, then stop.")
-def serve(config: Path, once: bool) -> int:
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    envvar="ROTATOR_LOG_LEVEL",
+    help="The least that is logged. Nothing secret is in the log at any level.",
+)
+def serve(config: Path, once: bool, log_level: str) -> int:
     """Run the daemon in the foreground. SIGTERM drains, SIGHUP reloads."""
     # By name: the rooms below the daemon hold values, and the command line is to reach none of them by an import.
     run: Callable[..., int] = importlib.import_module("rotator.daemon.bootstrap").serve
-    return run(config, once=once)
+    return run(config, once=once, log_level=log_level)
 
 
 @command(

@@ -21,6 +21,7 @@ ENVIRONMENT = (
     ("ROTATOR_NO_INPUT", "--no-input: never ask"),
     ("ROTATOR_QUIET", "--quiet: no progress, no remarks"),
     ("ROTATOR_CONFIG", "the configuration of `serve` and `config validate`"),
+    ("ROTATOR_LOG_LEVEL", "the least that `serve` logs: debug, info, warning, error"),
     ("ROTATOR_ACCESSIBLE, ACCESSIBLE", "plain lines: nothing is painted over, a sign of life every 30 s"),
     ("NO_COLOR, TERM=dumb", "no colours"),
 )
