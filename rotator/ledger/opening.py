@@ -47,7 +47,7 @@ def open_engines(path: Path, at: int | None, *, busy_ms: int, upto: int = SCHEMA
     with translated():
         _make_private(path)
     writer = _engine(path, busy_ms, "BEGIN IMMEDIATE", synchronous="FULL", poolclass=NullPool)
-    reader = _engine(path, busy_ms, "BEGIN", query_only="ON", pool_size=READERS, max_overflow=-1)
+    reader = reading_engine(path, busy_ms, pool_size=READERS, max_overflow=-1)
     try:
         with translated():
             _look(path, busy_ms)
@@ -80,7 +80,7 @@ def _make_private(path: Path) -> None:
 
 def _look(path: Path, busy_ms: int) -> None:
     """Refuse what is not ours or too new before anything is written, the journal mode included."""
-    looking = _engine(path, busy_ms, "BEGIN", query_only="ON", poolclass=NullPool)
+    looking = reading_engine(path, busy_ms, poolclass=NullPool)
     try:
         with connected(looking) as connection, connection.begin():
             version_of(connection)
@@ -112,6 +112,11 @@ def _migrate(connection: Connection, at: int | None, upto: int) -> None:
             stepped = step_once(connection, at, upto)
     with connection.begin():
         note_format(connection)
+
+
+def reading_engine(path: Path, busy_ms: int, **options: Any) -> Engine:
+    """An engine that changes nothing in the file, which must be there."""
+    return _engine(path, busy_ms, "BEGIN", query_only="ON", **options)
 
 
 def _engine(path: Path, busy_ms: int, begin: str, **options: Any) -> Engine:

@@ -148,8 +148,8 @@ def _bearing(label: Label | None, what: Listed) -> frozenset[Handle]:
 
 def _which_is_ours(facts: Facts, gen: Gen, home: Home, found: frozenset[Handle]) -> Facts:
     """A label can be copied, by a person or by a request that something between us and the platform sent twice. The
-    handle that we know is ours; one alone, when we know none, is ours, since nobody copies a label that no list has shown.
-    Anything else are suspects, which only a person may name: killing a stranger's key cannot be taken back."""
+    handle that we know is ours; one alone, when we know none, is ours, since nobody copies a label that no list has
+    shown. Anything else are suspects, which only a person may name: a stranger's key that was killed is gone."""
     handle = facts.handles.get((gen, home))
     if handle in found:
         return learn_handle(facts, gen, home, handle)
