@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: install lab test check demo kills soak model model-mutants bench clean
+.PHONY: install lab test test-real check demo kills container soak model model-mutants bench clean
 
 install: $(VENV)/.installed
 
@@ -29,11 +29,22 @@ check: install
 test: lab check
 	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
+# Against servers from Debian packages, which this installs (that needs root). One that is named and absent is a failure.
+ROTATOR_REQUIRE ?= all
+test-real: export ROTATOR_REQUIRE := $(ROTATOR_REQUIRE)
+test-real: lab
+	@$(BIN)/python -m tests.lab.debian $(ROTATOR_REQUIRE)
+	$(BIN)/pytest -rs -n 2 --dist loadscope tests/real $(ARGS)
+
 demo: lab
 	@$(BIN)/python -m tests.lab.demo $(ARGS)
 
 kills: lab
 	@$(BIN)/python -m tests.crash.kills $(ARGS)
+
+# The image and compose.yaml, built and run. Needs root on Debian, or podman and buildah with ROTATOR_BASE=IMAGE.
+container: lab
+	@$(BIN)/python -m tests.container
 
 soak: lab
 	@$(BIN)/python -m tests.lab.soak $(ARGS)

@@ -16,6 +16,8 @@
 #   bao read -field=role_id auth/approle/role/rotator/role-id                    # goes into the configuration
 #   bao write -f -field=secret_id auth/approle/role/rotator/secret-id > sid      # goes into a file of the daemon's user
 #
+# Other logins (JWT, Kubernetes, certificate, wrapped secret id) take the same policy: docs/stores-vault.md.
+#
 # In a namespace: run these with -namespace=NAME and set `namespace` in the configuration.
 
 # The secrets that are rotated: read and promote, read which versions there are, destroy those that held a dead value.

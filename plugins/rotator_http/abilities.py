@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rotator.plugin_api import (
     Alive,
@@ -32,6 +32,7 @@ from rotator.plugin_api import (
     ReadRequest,
     Ready,
     Refused,
+    Rejected,
     Revoked,
     RevokeRequest,
     Shown,
@@ -39,6 +40,7 @@ from rotator.plugin_api import (
     SweepRequest,
     Swept,
 )
+from rotator.plugin_api.patterns import compiled
 
 from .calls import Call, KindCalls, Listing
 from .exchange import (
@@ -57,10 +59,12 @@ from .exchange import (
     take_words,
 )
 from .listing import every_match, every_row, one_page
-from .render import Value, config_values, expiry_values, subject_values, target_values
+from .render import Value, config_values, expiry_values, is_empty, subject_values, target_values
 from .templates import ROW
 
 T = TypeVar("T")
+UNLABELLED: Final = "unlabelled"
+"""What a holder is marked with when it gets a value that was there before us, which has no label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +81,44 @@ class KindFunctions:
             known["acting.value"] = at.actor.value
         return known
 
+    def _subject(self, subject: Subject | None) -> dict[str, Value]:
+        """What is known of an account; Misconfigured for a name under which the platform would find another."""
+        pattern = self.calls.principal
+        if subject is not None and pattern is not None and compiled(pattern).search(subject.principal) is None:
+            raise Misconfigured("unfit_name", unsent=True)
+        return subject_values(subject)
+
+    def _target(self, target: Generation) -> dict[str, Value]:
+        return self._subject(target.subject) | target_values(target)
+
     # ---- reading ----
 
     def preflight(self, at: Endpoint[Any], request: PreflightRequest) -> Ready:
         call = _there(self.calls.preflight)
-        asked = ask(at, call, self._values(at) | subject_values(request.subject), writing=False)
+        asked = ask(at, call, self._values(at) | self._subject(request.subject), writing=False)
         _success(settled(call, asked))
         row = None if call.own is None else own_row(call.own, asked, at.actor.value)
-        return Ready(acting=needed_text(call.take["acting"], asked, row))
+        acting = needed_text(call.take["acting"], asked, row)
+        return Ready(acting=acting, findings=self._rehearsed(at, call.rehearsal, request.subject))
+
+    def _rehearsed(self, at: Endpoint[Any], call: Call | None, subject: Subject) -> tuple[str, ...]:
+        """What the platform refuses in rehearsal; nothing if the subject lacks what it asks for (it is the actor's)."""
+        values = self._values(at) | self._subject(subject)
+        if call is None:
+            return ()
+        needed = {one.name for one in call.variables() if not one.optional} - {"login.token"}
+        if any(is_empty(values.get(name)) for name in needed):
+            return ()
+        try:
+            _success(settled(call, ask(at, call, values, writing=False)))
+        except (Refused, Misconfigured) as error:
+            return (error.reason,)
+        return ()
 
     def probe(self, at: Endpoint[Any], request: ProbeRequest) -> Probed:
         call = _there(self.calls.probe)
-        values = self._values(at, acting=False) | target_values(request.target) | {"value": request.value}
         try:
+            values = self._values(at, acting=False) | self._target(request.target) | {"value": request.value}
             asked = ask(at, call, values, writing=False)
             opinion = opinion_of(call, asked)
             if opinion is not None:
@@ -111,12 +140,18 @@ class KindFunctions:
 
     def check(self, at: Endpoint[Any], request: CheckRequest) -> Probed:
         call = _there(self.calls.check)
-        values = self._values(at) | subject_values(request.into) | _of(request.of)
         try:
+            values = self._values(at) | self._subject(request.into) | _of(request.of)
             asked = ask(at, call, values, writing=False)
             opinion = opinion_of(call, asked)
             if opinion is not None:
                 return opinion
+            shown = call.take.get("label")
+            label = None if shown is None else take_text(shown, asked)
+            if shown is not None and not request.of.label:
+                return Inconclusive(reason="no_label")
+            if shown is not None and label != request.of.label:
+                return Rejected(reason="holds_nothing" if label is None else "holds_another")
             named = call.take.get("principal")
             return Alive(principal=None if named is None else take_text(named, asked))
         except PluginError as error:
@@ -124,13 +159,13 @@ class KindFunctions:
 
     def read(self, at: Endpoint[Any], request: ReadRequest) -> Shown:
         call = _there(self.calls.read)
-        asked = ask(at, call, self._values(at) | target_values(request.target), writing=False)
+        asked = ask(at, call, self._values(at) | self._target(request.target), writing=False)
         _success(settled(call, asked))
         return Shown(value=take_secret(call.take["value"], asked))
 
     def list(self, at: Endpoint[Any], request: ListRequest) -> Page:
         listing = self._listing()
-        page = one_page(at, listing, self._values(at) | subject_values(request.subject), request.cursor)
+        page = one_page(at, listing, self._values(at) | self._subject(request.subject), request.cursor)
         return Page(items=_of_subject(page.items, request.subject), next=page.next)
 
     # ---- writing ----
@@ -140,10 +175,11 @@ class KindFunctions:
         values: dict[str, Value] = {
             "value": request.value,
             "label": request.label,
+            "mark": request.label or UNLABELLED,
             "scopes": tuple(request.scopes),
             "fields": request.fields,
         }
-        values |= self._values(at) | subject_values(request.into) | _of(request.of)
+        values |= self._values(at) | self._subject(request.into) | _of(request.of)
         values |= expiry_values(request.expires_at, at.now())
         asked = ask(at, call, values, writing=True)
         _success(settled(call, asked))
@@ -154,7 +190,7 @@ class KindFunctions:
     def issue(self, at: Endpoint[Any], request: IssueRequest) -> Issued:
         call = _there(self.calls.issue)
         values: dict[str, Value] = {"label": request.label, "scopes": tuple(request.scopes)}
-        values |= self._values(at) | subject_values(request.subject)
+        values |= self._values(at) | self._subject(request.subject)
         values |= expiry_values(request.expires_at, at.now())
         if self.calls.reserve is not None:
             values["handle"] = self._reserved(at, self.calls.reserve, values, request)
@@ -203,9 +239,10 @@ class KindFunctions:
 
     def revoke(self, at: Endpoint[Any], request: RevokeRequest) -> Revoked:
         call = _there(self.calls.revoke)
-        values = self._values(at) | target_values(request.target) | _of(request.target)
+        values = self._values(at) | self._target(request.target) | _of(request.target)
         if request.value is not None:
             values["value"] = request.value
+        values["fields"] = dict.fromkeys(request.fields)  # a consumer forgets them: each name with nothing
         if self.calls.revoke_rows is not None:
             count = self._row_by_row(at, call, self.calls.revoke_rows, values, request.target)
             return Revoked(already=count == 0)
@@ -227,7 +264,7 @@ class KindFunctions:
 
     def sweep(self, at: Endpoint[Any], request: SweepRequest) -> Swept:
         call = _there(self.calls.sweep)
-        values = self._values(at) | target_values(request.target) | _of(request.target)
+        values = self._values(at) | self._target(request.target) | _of(request.target)
         if self.calls.sweep_rows is not None:
             return Swept(count=self._row_by_row(at, call, self.calls.sweep_rows, values, request.target))
         asked = ask(at, call, values, writing=True)
@@ -261,12 +298,14 @@ class KindFunctions:
         if not found:
             return None
         mine = _of_subject(tuple(one.found for one in found), target.subject)
+        if self.calls.revoke_labelled and target.label and any(one.label != target.label for one in mine):
+            raise Refused("other_label")
         if len(found) > 1 or len(mine) != 1:
             raise Refused("refused")
         return {f"{ROW}{name}": secret for name, secret in found[0].own.items()}
 
     def _is_listed(self, at: Endpoint[Any], target: Generation) -> bool:
-        rows = every_row(at, self._listing(), self._values(at) | subject_values(target.subject))
+        rows = every_row(at, self._listing(), self._values(at) | self._subject(target.subject))
         return any(row.handle == target.handle for row in rows)
 
     def _listing(self) -> Listing:

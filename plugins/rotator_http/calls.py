@@ -80,10 +80,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """Where something stands in an answer. `whole`: the plain-text body; `none`: the text that means nothing."""
+    """Where something stands in an answer. `whole`: the plain-text body; `none`: the text that means nothing; `cookie`:
+    the pattern of a cookie's name."""
 
     at: str = ""
     header: str = ""
+    cookie: str = ""
     whole: bool = False
     form: As = "text"
     none: str | None = None
@@ -110,13 +112,17 @@ class Own:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One exchange: the login before it, the request, the rules for the answer, what is taken of it."""
+    """One exchange: the login before it, the request, the rules for the answer, what is taken of it.
+
+    `rehearsal`: of a preflight, a second call that changes nothing and shows what would be refused.
+    """
 
     sent: Sent
     login: Login | None = None
     rules: tuple[Rule, ...] = ()
     take: Mapping[str, Take] = field(default_factory=dict)
     own: Own | None = None
+    rehearsal: Call | None = None
 
     @property
     def says_ok(self) -> bool:
@@ -162,6 +168,8 @@ class KindCalls:
     """The calls of one kind; None where it lacks the ability. `rows`: revoke or sweep row by row of this listing.
 
     `revoke_row`: revoke finds its row in `list` first; places of the row by the name of their variable, without `row.`.
+    `revoke_labelled`: that row must bear the value's label, where the value has one.
+    `principal`: the pattern that a name must have.
     """
 
     preflight: Call | None = None
@@ -174,7 +182,9 @@ class KindCalls:
     revoke: Call | None = None
     revoke_rows: Listing | None = None
     revoke_row: Mapping[str, str] | None = None
+    revoke_labelled: bool = False
     sweep: Call | None = None
     sweep_rows: Listing | None = None
     check: Call | None = None
     handle_is_label: bool = False
+    principal: str | None = None

@@ -109,7 +109,7 @@ def _killing(traits: Traits, calls: KindCalls, said: Said) -> Iterator[Found]:
             continue
         if any(rule.word == "maybe_gone" for rule in call.rules) and "list" not in said.present:
             yield ability, "`is: maybe_gone` needs the ability `list`, to look"
-    if calls.revoke is not None and traits.revokes is Revokes.ONE:
+    if calls.revoke is not None and traits.revokes is Revokes.ONE and traits.role is not Role.CONSUMER:
         names = {one.name for one in calls.revoke.sent.variables()}
         found = {f"{ROW}{name}" for name in calls.revoke_row or ()}
         if not names & ({"handle", "value"} if said.by_value else {"handle"} | found):

@@ -230,9 +230,21 @@ def needed_text(take: Take, asked: Asked, body: Body | None = None) -> str:
 
 def take_secret(take: Take, asked: Asked) -> Secret:
     """The secret at a place; an error if it is missing."""
+    if take.cookie:
+        return _cookie(take.cookie, asked)
     if take.header:
         return Secret(needed_text(take, asked))
     return asked.body.secret("" if take.whole else take.at)
+
+
+def _cookie(pattern: str, asked: Asked) -> Secret:
+    """`name=value` of the one cookie that the answer sets under a name that fits; none or several: an error."""
+    lines = (asked.response.header("set-cookie") or "").split("\n")
+    pairs = [line.partition(";")[0].strip() for line in lines]
+    found = [Secret(pair) for pair in pairs if pair.partition("=")[2] and _found(pattern, pair.partition("=")[0])]
+    if len(found) != 1:
+        raise asked.missing()
+    return found[0]
 
 
 def take_time(take: Take | None, body: Body) -> datetime | None:

@@ -22,6 +22,11 @@ class PackProblem:
     code: str
     message: str
 
+    @property
+    def docs(self) -> str:
+        """Where the manual says more about this sort of problem."""
+        return f"docs/packs.md#pack-{self.code.replace('_', '-')}"
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.code}]"
 

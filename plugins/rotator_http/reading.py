@@ -17,6 +17,7 @@ from .calls import Call, KindCalls, Listing, Sent
 from .nodes import MAX_BYTES, Node, parse
 from .problems import PackProblem, Place, Report
 from .reading_kinds import KindPlan, read_kind
+from .reading_replies import report_unheard
 from .shapes import Sections
 
 VERSION: Final = 1
@@ -24,7 +25,11 @@ _TOP: Final = ("pack", "name", "version", "tested", "config", "requests", "auth"
 _TYPES: Final[Mapping[str, type]] = {"url": str, "text": str, "int": int, "bool": bool}
 _OWN_REASONS: Final = {
     "missing_variable": "The pack's request needs something that this call does not have (a handle, a label, a param).",
-    "unfit_name": "A name or handle has signs that cannot be sent here (a line break, braces, a colon in a user name).",
+    "holds_another": "The holder shows the label of another value.",
+    "holds_nothing": "The holder shows no label of ours.",
+    "other_label": "The platform's record with this id bears another name: it is another's, or was renamed.",
+    "no_label": "It is not known by which label the value was put in place.",
+    "unfit_name": "A name or handle cannot be sent here: a line break, braces, a colon, or what the pack excludes.",
 }
 
 
@@ -72,6 +77,7 @@ def _read(root: Node, report: Report) -> Plugin[Any] | None:
         report.add(parts["kinds"], "missing_key", "a pack has at least one kind")
     _check_tested(parts.get("tested"), report)
     _report_unused(parts, sections)
+    report_unheard(sections)
     name = shapes.text(parts.get("name"), report, "`name`")
     if "name" in parts and not shapes.NAME.fullmatch(name):
         report.add(parts["name"], "wrong_value", "`name` is lower case letters, digits, - and _")
@@ -194,6 +200,8 @@ def _all_sent(calls: KindCalls) -> Iterator[Sent]:
 
 def _sent_of(call: Call) -> Iterator[Sent]:
     yield call.sent
+    if call.rehearsal is not None:
+        yield from _sent_of(call.rehearsal)
     if call.login is not None:
         yield from _sent_of(call.login.call)
         if call.login.logout is not None:

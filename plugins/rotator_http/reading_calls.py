@@ -24,7 +24,7 @@ _OF: Final = frozenset({"of.principal", "of.handle"})
 VARIABLES: Final[dict[str, frozenset[str]]] = {
     "preflight": ACTING,
     "probe": _TARGET | {"value"},
-    "install": ACTING | _MAKING | _OF | {"value", "fields"},
+    "install": ACTING | _MAKING | _OF | {"value", "fields", "mark"},
     "reserve": ACTING | _MAKING,
     "issue": ACTING | _MAKING,
     "read": ACTING | _TARGET,
@@ -40,7 +40,7 @@ TAKES: Final[dict[str, tuple[str, ...]]] = {
     "reserve": ("handle",),
     "issue": ("value", "handle", "principal", "expires_at"),
     "read": ("value",),
-    "check": ("principal",),
+    "check": ("principal", "label"),
     "revoke": (),
     "sweep": (),
 }
@@ -62,10 +62,14 @@ def read_call(node: Node, sections: Sections, ability: str, scope: Scope) -> Cal
     """A call with one exchange."""
     report = sections.report
     own = ("items", "same") if ability in {"preflight", "probe"} else ()
-    rows = {"revoke": ("each", "where", "find", "row"), "sweep": ("each", "where")}.get(ability, ())
+    rows = {
+        "revoke": ("each", "where", "find", "row", "labelled"),
+        "sweep": ("each", "where"),
+        "preflight": ("rehearse",),
+    }.get(ability, ())
     take = ("take",) if TAKES[ability] else ()
     parts = shapes.members(node, report, f"`{ability}`", (*_EXCHANGE, *take, *own, *rows), ("request",))
-    call = _exchange(parts, sections, scope, probe=ability == "probe")
+    call = _exchange(parts, sections, scope, probe=ability == "probe", opinion=ability in {"probe", "check"})
     if call is None:
         return None
     takes = read_takes(parts.get("take"), sections, TAKES[ability], f"`take` of `{ability}`")
@@ -78,10 +82,21 @@ def read_call(node: Node, sections: Sections, ability: str, scope: Scope) -> Cal
     if "items" in parts and "same" in parts:
         items = shapes.pointer(parts["items"], report, "`items`")
         found = Own(items=items, same=shapes.pointer(parts["same"], report, "`same`"))
-    return replace(call, take=takes, own=found)
+    return replace(call, take=takes, own=found, rehearsal=_read_rehearsal(parts.get("rehearse"), sections, scope))
 
 
-def _exchange(parts: dict[str, Node], sections: Sections, scope: Scope, *, probe: bool) -> Call | None:
+def _read_rehearsal(node: Node | None, sections: Sections, scope: Scope) -> Call | None:
+    """The second call of a preflight: what it is refused for is a finding."""
+    if node is None:
+        return None
+    parts = shapes.members(node, sections.report, "`rehearse`", _EXCHANGE, ("request",))
+    return _exchange(parts, sections, scope, probe=False, opinion=False)
+
+
+def _exchange(
+    parts: dict[str, Node], sections: Sections, scope: Scope, *, probe: bool, opinion: bool | None
+) -> Call | None:
+    """`opinion`: whether the answer is one on a value; None: if the request sends the value (a login)."""
     if "request" not in parts:
         return None
     auth = parts.get("auth")
@@ -97,7 +112,9 @@ def _exchange(parts: dict[str, Node], sections: Sections, scope: Scope, *, probe
         outside = {"value", "fields"} | {name for name in scope.names if name.startswith(ROW)}
         inside = scope if probe else Scope(scope.where, scope.names - outside, scope.loose)
         sent, login = _authenticated(sent, auth, sections, inside)
-    rules = read_replies(parts.get("replies"), sections)
+    if opinion is None:
+        opinion = sent is not None and "value" in {one.name for one in sent.variables()}
+    rules = read_replies(parts.get("replies"), sections, opinion=opinion)
     return None if sent is None else Call(sent=sent, login=login, rules=rules)
 
 
@@ -133,7 +150,7 @@ def _logged_in(sent: Sent, node: Node, sections: Sections, scope: Scope) -> tupl
     report = sections.report
     known = (*_EXCHANGE, "take", "lives", "then", "logout")
     parts = shapes.members(node, report, "`login`", known, ("request", "take", "lives", "then"))
-    first = _exchange(parts, sections, scope, probe=True)
+    first = _exchange(parts, sections, scope, probe=True, opinion=None)
     if first is None or {"take", "lives", "then"} - set(parts):
         return sent, None
     names = {one.name for one in first.variables()}
@@ -146,7 +163,7 @@ def _logged_in(sent: Sent, node: Node, sections: Sections, scope: Scope) -> tupl
     logout = None
     if "logout" in parts:
         ending = shapes.members(parts["logout"], report, "`logout`", _EXCHANGE, ("request",))
-        logout = _exchange(ending, sections, inside, probe=True)
+        logout = _exchange(ending, sections, inside, probe=True, opinion=False)
     block_node = parts["then"]
     shapes.members(block_node, report, "`then`", _SCHEMES[:-1])
     sent = with_block(sent, read_block(block_node, sections, inside), block_node, sections)
@@ -165,7 +182,7 @@ def read_listing(node: Node, sections: Sections, scope: Scope, what: str = "`lis
     report = sections.report
     known = (*_EXCHANGE, "items", "each", "where", "conceal", "page")
     parts = shapes.members(node, report, what, known, ("request", "items", "each"))
-    call = _exchange(parts, sections, scope, probe=False)
+    call = _exchange(parts, sections, scope, probe=False, opinion=False)
     if call is None or "items" not in parts or "each" not in parts:
         return None
     rows = shapes.members(parts["each"], report, "`each`", _EACH, ("handle",))
@@ -278,3 +295,13 @@ def read_found_row(node: Node, own: Listing | None, sections: Sections) -> dict[
         if any(found[name] == place or found[name].startswith(place + "/") for place in own.concealed):
             report.add(child, "concealed", f"{found[name]} is concealed, so `row` cannot look at it")
     return found
+
+
+def read_labelled(node: Node, own: Listing | None, sections: Sections) -> bool:
+    """`labelled`: whether the row that `find` found must bear the value's label."""
+    asked = node.children.get("labelled")
+    if asked is not None and "find" not in node.children:
+        sections.report.add(node.key("labelled"), "unknown_key", "`labelled` belongs to `find: list`")
+    if asked is not None and own is not None and "label" not in own.each:
+        sections.report.add(asked, "contradiction", "`labelled` needs `list` with `each: {label: ...}`")
+    return shapes.flag(asked, sections.report, "`labelled`")

@@ -29,14 +29,14 @@ from .calls import Call, KindCalls
 from .contradictions import Said, contradictions
 from .nodes import Node
 from .problems import Report
-from .reading_calls import read_call, read_found_row, read_listing, read_rows, row_places, scope_of
+from .reading_calls import read_call, read_found_row, read_labelled, read_listing, read_rows, row_places, scope_of
 from .shapes import Sections
 from .templates import ROW
 
 ABILITIES: Final = ("preflight", "probe", "install", "reserve", "issue", "read", "list", "revoke", "sweep", "check")
 _KIND: Final = (
     "title", "traits", "params", "value", "permissions", "scopes_required", "human_issue", "human_revoke",
-    "unsupported", "revoke_by_value", *ABILITIES,
+    "unsupported", "revoke_by_value", "principal", *ABILITIES,
 )  # fmt: skip
 _TRAITS: Final = (
     "role", "origin", "lost", "live", "old_lives", "undo", "revokes", "acting", "lists", "identity", "label",
@@ -74,7 +74,10 @@ def read_kind(name: str, node: Node, sections: Sections) -> KindPlan | None:
     if traits is None:
         return None
     by_value = shapes.flag(parts.get("revoke_by_value"), report, "`revoke_by_value`")
-    calls = _read_calls(parts, sections, tuple(params), traits, by_value)
+    calls = replace(
+        _read_calls(parts, sections, tuple(params), traits, by_value),
+        principal=shapes.pattern(parts.get("principal"), report, "`principal`"),
+    )
     plan = KindPlan(
         name=name,
         title=shapes.text(parts.get("title"), report, "`title`"),
@@ -117,6 +120,7 @@ def _read_calls(
         extra |= frozenset({"value"}) if ability == "revoke" and by_value else frozenset()
         if ability == "revoke":
             extra |= {f"{ROW}{name}" for name in row_places(parts[ability], sections)}
+            extra |= {"fields"} if traits.role is Role.CONSUMER else frozenset()
         scope = scope_of(ability, params, sections, extra)
         found[ability] = read_call(parts[ability], sections, ability, scope)
         if ability in {"revoke", "sweep"}:
@@ -125,7 +129,8 @@ def _read_calls(
                 calls = replace(calls, sweep_rows=rows)
             else:
                 row = read_found_row(parts[ability], calls.list, sections)
-                calls = replace(calls, revoke_rows=rows, revoke_row=row)
+                labelled = read_labelled(parts[ability], calls.list, sections)
+                calls = replace(calls, revoke_rows=rows, revoke_row=row, revoke_labelled=labelled)
     return replace(
         calls, preflight=found["preflight"], probe=found["probe"], install=found["install"],
         reserve=found["reserve"], issue=found["issue"], read=found["read"], revoke=found["revoke"],

@@ -33,18 +33,39 @@ _PAGES: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
 }
 
 
-def read_replies(node: Node | None, sections: Sections) -> tuple[Rule, ...]:
-    """The rules of a call: the name of a set under `replies:`, or the rules themselves."""
+def read_replies(node: Node | None, sections: Sections, *, opinion: bool) -> tuple[Rule, ...]:
+    """The rules of a call: the name of a set under `replies:`, or the rules themselves.
+
+    `opinion`: the answer is an opinion on a value, so that the reason of `is: rejected` is told.
+    """
     if node is None:
         return ()
     found = sections.named("replies", node) if isinstance(node.value, str) else node
     if found is None:
         return ()
     rows = shapes.elements(found, sections.report, "a set of replies")
-    return tuple(rule for row in rows if (rule := _read_rule(row, sections)) is not None)
+    return tuple(rule for row in rows if (rule := _read_rule(row, sections, opinion)) is not None)
 
 
-def _read_rule(node: Node, sections: Sections) -> Rule | None:
+def report_unheard(sections: Sections) -> None:
+    """Notes each reason of `is: rejected` that no call would ever tell. To be called when all calls are read."""
+    for node, heard in sections.rejections.values():
+        if not heard:
+            words = (
+                "this reason is never told: where no value is tried, `is: rejected` is about the acting credential and "
+                "tells acting_refused. Write that, or `is: misconfigured` with this reason"
+            )
+            sections.report.add(node, "unheard_reason", words)
+
+
+def _note_rejection(node: Node, sections: Sections, opinion: bool) -> None:
+    """A set of replies may serve a probe and others: then the probe tells the reason."""
+    if node.value != "acting_refused":
+        spot = (node.line, node.column)
+        sections.rejections[spot] = (node, opinion or (spot in sections.rejections and sections.rejections[spot][1]))
+
+
+def _read_rule(node: Node, sections: Sections, opinion: bool) -> Rule | None:
     report = sections.report
     parts = shapes.members(node, report, "a reply", ("when", "is", "reason", "retry_after"), ("when", "is"))
     if "when" not in parts or "is" not in parts:
@@ -56,6 +77,8 @@ def _read_rule(node: Node, sections: Sections) -> Rule | None:
     if word == "rejected":
         if "reason" not in parts:
             report.add(node, "missing_key", "`is: rejected` needs `reason`: it becomes part of the proof of death")
+        else:
+            _note_rejection(parts["reason"], sections, opinion)
         if when.text is None and when.equals is None and when.matches is None and not when.headers:
             words = (
                 "`is: rejected` needs the platform's own words, not a status alone: proxies, policies and lock-outs "
@@ -122,15 +145,22 @@ def read_takes(node: Node | None, sections: Sections, allowed: tuple[str, ...], 
 
 
 def read_take(node: Node, sections: Sections, name: str) -> Take:
-    """One place: a pointer, `{header: name}`, `{text: whole}`, or `{at, as, none}`."""
+    """One place: a pointer, `{header: name}`, `{cookie: pattern}`, `{text: whole}`, or `{at, as, none}`."""
     report = sections.report
     default: As = "iso" if name in TIMES else "text"
     if not isinstance(node.value, dict):
         return Take(at=shapes.pointer(node, report, f"`{name}`"), form=default)
-    parts = shapes.members(node, report, f"`{name}`", ("at", "as", "none", "header", "text"))
-    if sum(key in parts for key in ("at", "header", "text")) != 1:
-        report.add(node, "missing_key", f"`{name}` needs one of `at` (a place in the JSON), `header`, `text: whole`")
+    parts = shapes.members(node, report, f"`{name}`", ("at", "as", "none", "header", "text", "cookie"))
+    if sum(key in parts for key in ("at", "header", "text", "cookie")) != 1:
+        words = f"`{name}` needs one of `at` (a place in the JSON), `header`, `cookie`, `text: whole`"
+        report.add(node, "missing_key", words)
         return Take()
+    if "cookie" in parts:
+        if name != "token":
+            report.add(node, "wrong_value", f"only the `token` of a login is taken from a cookie, `{name}` is not")
+        if parts["cookie"].value == "":
+            report.add(parts["cookie"], "wrong_value", "`cookie` is a pattern of the cookie's name, such as ^SESSION")
+        return Take(cookie=shapes.pattern(parts["cookie"], report, "`cookie`") or "")
     if "text" in parts:
         shapes.choice(parts["text"], report, "what `text` can be", ("whole",))
         if name not in SECRET_TAKES:

@@ -1,8 +1,8 @@
 """A call's variables, and a pack's request with the variables filled in. Called by `exchange`.
 
-Substitution happens in parsed values: a variable can never add a key, a header, a path segment or a line. The two
-places here that open a Secret are `_json_text`, for platforms that want JSON inside a form field, and `_segment`, for
-those that take an id nowhere but in the path though it works as a credential.
+Substitution happens in parsed values: a variable can never add a key, a header, a path segment or a line. The three
+places here that open a Secret are `_json_text`, for platforms that want JSON inside a form field, `_segment`, for
+those that take an id nowhere but in the path though it works as a credential, and `_one_line`, which only looks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rotator.plugin_api import Generation, HttpRequest, Json, Misconfigured, Sec
 from .calls import FormField, JsonText, Sent
 from .templates import ROW, Template, Tree, Variable
 
-Value = str | int | bool | Secret | tuple[str, ...] | Mapping[str, Secret] | None
+Value = str | int | bool | Secret | tuple[str, ...] | Mapping[str, Secret | None] | None
 Values = Mapping[str, Value]
 
 
@@ -62,7 +62,7 @@ def expiry_values(expires_at: datetime | None, now: datetime) -> dict[str, Value
 
 
 def render(sent: Sent, values: Values, *, read: bool) -> HttpRequest:
-    """The request. Raises Misconfigured("missing_variable") or ("unfit_name"), before anything is sent."""
+    """The request. Raises Misconfigured with missing_variable, unfit_name or unsendable, before anything is sent."""
     return HttpRequest(
         method=sent.method,
         route=sent.route,
@@ -93,8 +93,9 @@ def _headers(sent: Sent, values: Values) -> dict[str, str | Secret]:
 
 def _form(form: Mapping[str, FormField] | Variable, values: Values) -> dict[str, str | Secret]:
     if isinstance(form, Variable):
-        fields = values.get(form.name)
-        return dict(fields) if isinstance(fields, Mapping) else {}
+        rows = _needed(form, values)
+        assert isinstance(rows, Mapping)
+        return {name: "" if one is None else one for name, one in rows.items()}
     found: dict[str, str | Secret] = {}
     for name, value in form.items():
         if isinstance(value, JsonText):
@@ -127,7 +128,7 @@ def _tree(tree: Tree, values: Values) -> Json:
 
 
 def _dropped(tree: Tree, values: Values) -> bool:
-    return isinstance(tree, Template) and any(one.optional and _empty(values.get(one.name)) for one in tree.variables)
+    return isinstance(tree, Template) and any(one.optional and is_empty(values.get(one.name)) for one in tree.variables)
 
 
 def _leaf(template: Template, values: Values) -> Value | _Dropped:
@@ -144,7 +145,7 @@ def _leaf(template: Template, values: Values) -> Value | _Dropped:
             continue
         value = _needed(part, values)
         if isinstance(value, Secret):
-            secret = value
+            secret = _one_line(value)
             pieces.append("{}")
         else:
             # Text with something around it: a line break in a name would start a line of its own.
@@ -154,19 +155,33 @@ def _leaf(template: Template, values: Values) -> Value | _Dropped:
 
 
 def _fit(text: str) -> str:
-    if any(ord(sign) < 32 or ord(sign) == 127 for sign in text) or "{}" in text:
+    if _has_controls(text) or "{}" in text:
         raise Misconfigured("unfit_name", unsent=True)
     return text
 
 
+def _one_line(secret: Secret) -> Secret:
+    """The same. Who may set their own value would else write lines of their own into what an administrator sends."""
+    if _has_controls(secret.reveal()):
+        raise Misconfigured("unsendable", unsent=True)
+    return secret
+
+
+def _has_controls(text: str) -> bool:
+    # NEL and the Unicode separators too: many servers split lines at them.
+    return any(ord(sign) < 32 or ord(sign) in {127, 0x85, 0x2028, 0x2029} for sign in text)
+
+
 def _needed(variable: Variable, values: Values) -> Value:
     value = values.get(variable.name)
-    if value is None or (isinstance(value, str) and not value):
+    # Without fields a consumer's call would change nothing and succeed; no scopes are an answer.
+    if is_empty(value) and not isinstance(value, tuple):
         raise Misconfigured("missing_variable", unsent=True)
     return value
 
 
-def _empty(value: Value) -> bool:
+def is_empty(value: Value) -> bool:
+    """Whether a variable has nothing to say."""
     if value is None:
         return True
     return isinstance(value, str | tuple | Mapping) and len(value) == 0

@@ -41,6 +41,8 @@ class Sections:
     replies: Mapping[str, Node] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     used: set[tuple[str, str]] = field(default_factory=set)
+    rejections: dict[tuple[int, int], tuple[Node, bool]] = field(default_factory=dict)
+    """Reasons of `is: rejected` by their place: whether a call that tries a value would tell them."""
 
     def named(self, section: str, node: Node) -> Node | None:
         """The part of `section` (requests, auth, replies) that the text of `node` names."""

@@ -17,14 +17,23 @@ from .session import Session
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _label(_ctx: click.Context, _param: click.Parameter, given: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for one in given:
-        key, separator, value = one.partition("=")
-        if not separator or not key or key in found:
-            raise click.BadParameter("a label is key=value, each key once")
-        found[key] = value
-    return found
+def _joined(_ctx: click.Context, _param: click.Parameter, given: Iterable[str]) -> str:
+    """All that were said must hold. What is none is refused before anything is asked."""
+    text = ", ".join(given)
+    if text:
+        from rotator.engine.selectors import SelectorRefused, parse  # the calendar comes with it: only when it is used
+
+        try:
+            parse(text)
+        except SelectorRefused as refused:
+            raise click.BadParameter(f"{refused} (rotator help selectors)") from None
+    return text
+
+
+selector_option = click.option(
+    "-l", "--label", "selector", multiple=True, callback=_joined, metavar="SELECTOR",
+    help="By label, tier, endpoint …: team=itsm, tier in (T0, T1). See: rotator help selectors.",
+)  # fmt: skip
 
 
 def complete_ids(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -43,19 +52,20 @@ def selection_options(*, default_all: bool = False) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         @click.argument("ids", nargs=-1, shell_complete=complete_ids)
-        @click.option("-l", "--label", "labels", multiple=True, callback=_label, metavar="KEY=VALUE", help="By label.")
+        @selector_option
         @click.option("--workflow", metavar="NAME", help="All that this workflow uses.")
         @click.option("--all", "everything", is_flag=True, help="Every credential.")
         @functools.wraps(function)
         def wrapped(
             *arguments: Any,
             ids: tuple[str, ...],
-            labels: dict[str, str],
+            selector: str,
             workflow: str | None,
             everything: bool,
             **more: Any,
         ) -> Any:
-            chosen = _selection(ids, labels, workflow, everything or (default_all and not (ids or labels or workflow)))
+            nothing = not (ids or selector or workflow)
+            chosen = _selection(ids, selector, workflow, everything or (default_all and nothing))
             return function(*arguments, selection=chosen, **more)
 
         return wrapped  # type: ignore[return-value]
@@ -63,35 +73,34 @@ def selection_options(*, default_all: bool = False) -> Callable[[F], F]:
     return decorate
 
 
-def _selection(ids: tuple[str, ...], labels: dict[str, str], workflow: str | None, everything: bool) -> dict[str, Any]:
+def _selection(ids: tuple[str, ...], selector: str, workflow: str | None, everything: bool) -> dict[str, Any]:
     ways: list[dict[str, Any]] = []
     if ids:
         ways.append({"ids": list(dict.fromkeys(ids))})
-    if labels:
-        ways.append({"labels": labels})
+    if selector:
+        ways.append({"selector": selector})
     if workflow:
         ways.append({"workflow": workflow})
     if everything:
         ways.append({"all": True})
     if len(ways) != 1:
         which = "say which credentials" if not ways else "say it in one way only"
-        raise usage(f"{which}: ids, or -l key=value, or --workflow NAME, or --all")
+        raise usage(f"{which}: ids, or -l SELECTOR, or --workflow NAME, or --all")
     return ways[0]
 
 
 def as_query(selection: dict[str, Any]) -> list[tuple[str, str]]:
     """A selection as query parameters."""
     query = [("id", one) for one in selection.get("ids", ())]
-    query += [("label", f"{key}={value}") for key, value in selection.get("labels", {}).items()]
-    return query + ([("workflow", selection["workflow"])] if "workflow" in selection else [])
+    return query + [(name, selection[name]) for name in ("selector", "workflow") if name in selection]
 
 
 def in_words(selection: dict[str, Any]) -> str:
     """The selection, for a question."""
     if "ids" in selection:
         return ", ".join(selection["ids"])
-    if "labels" in selection:
-        return "everything with " + " and ".join(f"{key}={value}" for key, value in selection["labels"].items())
+    if "selector" in selection:
+        return f"everything with {selection['selector']}"
     return f"everything that workflow {selection['workflow']} uses" if "workflow" in selection else "EVERY credential"
 
 

@@ -35,8 +35,8 @@ def _global(root: bool, *names: str, **options: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_keep, **options)
 
 
-def global_options(*, root: bool) -> list[click.Parameter]:
-    """The options that every command takes."""
+def global_options(*, root: bool, formats: Sequence[str] = ()) -> list[click.Parameter]:
+    """The options that every command takes. `formats`: what it can write beside table, json and ndjson."""
     return [
         _global(
             root, "--socket", metavar="PATH", envvar="ROTATOR_SOCKET", help=f"The daemon's socket ({DEFAULT_SOCKET})."
@@ -45,10 +45,10 @@ def global_options(*, root: bool) -> list[click.Parameter]:
             root,
             "-o",
             "--output",
-            type=click.Choice(["table", "json", "ndjson"]),
+            type=click.Choice(["table", "json", "ndjson", *formats]),
             envvar="ROTATOR_OUTPUT",
             metavar="FORMAT",
-            help="table (for people), json or ndjson.",
+            help=f"table (for people), json{''.join(f', {one}' for one in formats)} or ndjson.",
         ),
         _global(
             root,
@@ -82,7 +82,9 @@ def _write_options(
 
 
 class _Shaped(click.Command):
-    """What commands and groups share."""
+    """What commands and groups share. `formats`: see `global_options`."""
+
+    formats: Sequence[str] = ()
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         found = super().get_params(ctx)
@@ -91,7 +93,7 @@ class _Shaped(click.Command):
     def _globals(self, ctx: click.Context) -> list[click.Parameter]:
         kept: list[click.Parameter] | None = getattr(self, "_kept", None)
         if kept is None:
-            kept = global_options(root=ctx.parent is None)
+            kept = global_options(root=ctx.parent is None, formats=self.formats)
             self._kept = kept
         return kept
 
@@ -115,6 +117,10 @@ class _Shaped(click.Command):
 
 class Command(_Shaped):
     """One command."""
+
+    def __init__(self, *arguments: Any, formats: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.formats = formats
 
 
 class Group(_Shaped, click.Group):

@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "rotate": ("acts:rotate", "Rotate now: new value everywhere, old value dead and proven."),
     "verify": ("looks:verify", "Prove that what serves works, by using it. Changes nothing."),
     "emergency": ("acts:emergency", "Rotate without waiting; contain kills the old value first."),
-    "retire": ("acts:retire", "End every credential that a workflow alone uses."),
+    "retire": ("acts:retire", "End every credential that a workflow alone uses, or that is selected."),
     "certificate": ("looks:certificate", "The evidence of a campaign: each value, each proof."),
     "status": ("looks:status", "One screen: what is due, open, waiting for you, owed."),
     "credentials": ("looks:credentials", "The inventory: owner, tier, due time, current value."),
@@ -34,9 +34,14 @@ COMMANDS: Final = {
     "runs": ("passages:runs", "Runs: list, show, watch, answer, back."),
     "pause": ("pausing:pause", "Open no runs, take no step that can wait; emergencies pass."),
     "resume": ("pausing:resume", "End a pause."),
+    "freezes": ("holding:freezes", "The freeze calendar: what is in force, until when, whom it means."),
+    "brake": ("holding:brake", "The brake on a sudden mass of due credentials."),
     "serve": ("serving:serve", "Run the daemon."),
+    "doctor": ("examining:doctor", "Find what is wrong before anything is changed, with the fix."),
+    "health": ("serving:health", "Ask the daemon's health port. Exit 0: it lives."),
     "init": ("serving:init", "Make key files and local stores that the configuration names."),
     "config": ("configuration:config", "Configuration: validate, init, reload."),
+    "notify": ("notifying:notify", "Who is told of what: routes, channels, what waits, a test."),
     "plugins": ("plugin_sets:plugins", "Plugins: list, check a pack, try an endpoint."),
     "help": ("topics:help_topic", "Help on a command, or: environment, exit-codes, formatting, selectors."),
     "version": ("topics:version", "The version of the command line and of the daemon."),
@@ -44,10 +49,10 @@ COMMANDS: Final = {
 }
 _FRAMES: Final = 8
 SECTIONS: Final = (
-    ("Look", ("status", "credentials", "explain", "plan", "verify", "debts", "certificate")),
-    ("Act", ("adopt", "rotate", "emergency", "retire", "pause", "resume", "admin")),
+    ("Look", ("status", "credentials", "explain", "plan", "verify", "debts", "certificate", "freezes")),
+    ("Act", ("adopt", "rotate", "emergency", "retire", "pause", "resume", "brake", "admin")),
     ("Runs", ("runs",)),
-    ("Set up", ("init", "serve", "config", "plugins", "completion", "version", "help")),
+    ("Set up", ("init", "doctor", "serve", "health", "config", "notify", "plugins", "completion", "version", "help")),
 )
 
 root = Group(

@@ -16,16 +16,13 @@ def status_page(screen: Screen, answer: Mapping[str, Any]) -> None:
     screen.line(screen.style(title, "bold"))
     if answer.get("observe"):
         screen.line(f"{screen.sign('held')} {screen.style('observing only: nothing is changed', 'yellow')}")
-    if answer.get("braked"):
-        screen.line(
-            f"{screen.sign('held')} {screen.style('brake: too many fall due at once, none is begun', 'yellow')}"
-        )
+    _holding(screen, answer)
     owes = screen.style(str(counts["debts"]), "yellow") if counts["debts"] else "0"
     waits = screen.style(str(counts["waiting"]), "yellow", "bold") if counts["waiting"] else "0"
-    overdue = f", {counts['overdue']} overdue" if "overdue" in counts else ""
     paused = f", {counts['paused']} paused" if counts.get("paused") else ""
+    left = f", {counts['unmanaged']} left behind" if counts.get("unmanaged") else ""
     screen.line(
-        f"  credentials  {counts['managed']} managed, {counts['adopted']} adopted, {counts['due']} due{overdue}{paused}"
+        f"  credentials  {counts['managed']} managed, {counts['adopted']} adopted, {counts['due']} due{paused}{left}"
     )
     screen.line(f"  runs         {counts['open_runs']} open, {waits} waiting for you")
     screen.line(f"  debts        {owes}")
@@ -54,6 +51,23 @@ def status_page(screen: Screen, answer: Mapping[str, Any]) -> None:
     if answer.get("debts"):
         screen.section("DEBTS")
         debts_table(screen, answer["debts"])
+    if answer.get("unmanaged"):
+        screen.section("LEFT BEHIND  no longer configured, and perhaps alive")
+        rows = [[one["credential"], one["owner"], one["values"], one["command"]] for one in answer["unmanaged"]]
+        screen.table(["CREDENTIAL", "OWNER", "VALUES", "TO END IT"], rows, cut=3, indent="  ")
+
+
+def _holding(screen: Screen, answer: Mapping[str, Any]) -> None:
+    """The brake and the freezes in force."""
+    brake = answer.get("brake") or {}
+    if answer.get("braked"):
+        pace = f"{brake.get('per_hour', 0)} an hour are begun" if brake.get("per_hour") else "none is begun"
+        says = f"brake: too many fell due at once, {pace} (rotator brake release --reason TEXT)"
+        screen.line(f"{screen.sign('held')} {screen.style(says, 'yellow')}")
+    for one in answer.get("freezes") or ():
+        until = f"until {when(one['until'])}" if one["until"] else "without an end"
+        says = f"frozen {until}: {clean(one['id'])}, {one['credentials']} credential(s), {clean(one['reason'])}"
+        screen.line(f"{screen.sign('held')} {screen.style(says, 'yellow')}")
 
 
 def _words(answer: Mapping[str, Any], name: str) -> str:
@@ -74,6 +88,10 @@ def explain_page(screen: Screen, answer: Mapping[str, Any]) -> None:
     if paused:
         until = f" until {when(paused['until'])}" if paused.get("until") else ""
         rows.append(("paused", f"by {paused['by']}{until}: {paused['reason']}"))
+    freeze = answer.get("freeze")
+    if freeze:
+        until = f"until {when(freeze['until'])}" if freeze.get("until") else "without an end"
+        rows.append(("frozen", f"{until} by {freeze['id']}: {freeze['reason']}"))
     if _words(answer, "held"):
         rows.append(("held", _words(answer, "held")))
     if answer.get("managed") and not answer.get("adopted") and not answer.get("open_run"):

@@ -113,17 +113,6 @@ class Fields:
             raise bad(f"`{name}` must be a list of lines of text")
         return tuple(dict.fromkeys(value))
 
-    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
-        """An object of lines of text."""
-        value = self._take(name)
-        if value is None:
-            return ()
-        if not isinstance(value, dict) or not all(
-            isinstance(one, str) and one.isprintable() and len(one) <= LONGEST_TEXT for one in (*value, *value.values())
-        ):
-            raise bad(f"`{name}` must be an object of lines of text")
-        return tuple(value.items())
-
     def inner(self, name: str) -> Fields:
         """An object of its own; empty when absent."""
         value = self._take(name)
@@ -140,11 +129,11 @@ class Fields:
 
 
 def selection(fields: Fields) -> Selection:
-    """`{"ids": [...]}`, `{"labels": {...}}`, `{"workflow": "..."}` or `{"all": true}`: exactly one of them."""
+    """`{"ids": [...]}`, `{"selector": "..."}`, `{"workflow": "..."}` or `{"all": true}`: exactly one of them."""
     inner = fields.inner("selection")
     chosen = Selection(
         ids=inner.texts("ids"),
-        labels=inner.pairs("labels"),
+        selector=inner.text("selector"),
         workflow=inner.text("workflow"),
         everything=inner.flag("all"),
     )
@@ -154,9 +143,9 @@ def selection(fields: Fields) -> Selection:
 
 def one_way(chosen: Selection) -> Selection:
     """Refuse a selection that selects in no way, or in several."""
-    ways = sum(map(bool, (chosen.ids, chosen.labels, chosen.workflow, chosen.everything)))
+    ways = sum(map(bool, (chosen.ids, chosen.selector, chosen.workflow, chosen.everything)))
     if ways != 1:
-        raise bad("a selection is by ids, or labels, or workflow, or all: exactly one of them")
+        raise bad("a selection is by ids, or selector, or workflow, or all: exactly one of them")
     return chosen
 
 

@@ -18,6 +18,7 @@ from .api_bodies import Fields, bad, one_way, selection, source_file
 LONGEST_WAIT: Final = 30.0
 PLANS: Final = ("adopt", "rotate", "overlap", "contain", "retire")
 MODES: Final = ("overlap", "contain")
+STATES: Final = ("waiting", "sent", "dead")
 ANSWERS: Final = (
     "retry", "go_back", "go_on", "accept", "skip", "name", "give_up", "abandon", "contain_now", "overwrite", "take",
 )  # fmt: skip
@@ -39,20 +40,23 @@ Reader = Callable[[Requests, Ask], Call]
 
 
 def _status(requests: Requests, ask: Ask) -> Call:
-    return requests.status
+    return partial(requests.status, ask.query.text("selector"))
 
 
 def _credentials(requests: Requests, ask: Ask) -> Call:
     ids = ask.query.texts("id")
-    labels = []
-    for one in ask.query.texts("label"):
-        key, separator, value = one.partition("=")
-        if not separator or not key:
-            raise bad("`label` must be key=value")
-        labels.append((key, value))
-    workflow = ask.query.text("workflow")
-    everything = not (ids or labels or workflow)
-    return partial(requests.credentials, one_way(Selection(ids, tuple(labels), workflow, everything)))
+    selector, workflow = ask.query.text("selector"), ask.query.text("workflow")
+    everything = not (ids or selector or workflow)
+    return partial(requests.credentials, one_way(Selection(ids, selector, workflow, everything)))
+
+
+def _freezes(requests: Requests, ask: Ask) -> Call:
+    return requests.freezes
+
+
+def _release_brake(requests: Requests, ask: Ask) -> Call:
+    reason = ask.body.text("reason", needed=True)
+    return partial(requests.release_brake, ask.caller, reason=reason)
 
 
 def _explain(requests: Requests, ask: Ask) -> Call:
@@ -93,6 +97,12 @@ def _retire(requests: Requests, ask: Ask) -> Call:
     apply = ask.body.flag("apply")
     reason, ticket = ask.body.text("reason", needed=apply), ask.body.text("ticket")
     return partial(requests.retire, ask.caller, ask.path[0], apply=apply, reason=reason, ticket=ticket)
+
+
+def _retire_selected(requests: Requests, ask: Ask) -> Call:
+    chosen, apply = selection(ask.body), ask.body.flag("apply")
+    reason, ticket = ask.body.text("reason", needed=apply), ask.body.text("ticket")
+    return partial(requests.retire_selected, ask.caller, chosen, apply=apply, reason=reason, ticket=ticket)
 
 
 def _certificate(requests: Requests, ask: Ask) -> Call:
@@ -153,6 +163,26 @@ def _reload(requests: Requests, ask: Ask) -> Call:
     return partial(requests.reload, ask.caller)
 
 
+def _notify(requests: Requests, ask: Ask) -> Call:
+    return requests.notify
+
+
+def _deliveries(requests: Requests, ask: Ask) -> Call:
+    channel, state = ask.query.text("channel"), ask.query.text("state")
+    if state and state not in STATES:
+        raise bad(f"`state` must be one of {', '.join(STATES)}")
+    limit = int(ask.query.number("limit", 50, low=1, high=1000))
+    return partial(requests.deliveries, channel=channel, state=state, limit=limit)
+
+
+def _test_route(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.test_route, ask.caller, ask.path[0])
+
+
+def _resend(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.resend, ask.caller, ask.path[0])
+
+
 def _plugins(requests: Requests, ask: Ask) -> Call:
     return requests.plugins
 
@@ -163,6 +193,8 @@ def _try(requests: Requests, ask: Ask) -> Call:
 
 ROUTES: Final[Mapping[tuple[str, str], Reader]] = {
     ("GET", "/v1/status"): _status,
+    ("GET", "/v1/freezes"): _freezes,
+    ("POST", "/v1/brake/release"): _release_brake,
     ("GET", "/v1/credentials"): _credentials,
     ("GET", "/v1/credentials/{id}"): _explain,
     ("POST", "/v1/plan"): _plan,
@@ -171,6 +203,7 @@ ROUTES: Final[Mapping[tuple[str, str], Reader]] = {
     ("POST", "/v1/emergency"): _emergency,
     ("POST", "/v1/verify"): _verify,
     ("POST", "/v1/workflows/{name}/retire"): _retire,
+    ("POST", "/v1/retire"): _retire_selected,
     ("GET", "/v1/campaigns/{id}/certificate"): _certificate,
     ("GET", "/v1/runs"): _runs,
     ("GET", "/v1/runs/{id}"): _run,
@@ -181,6 +214,10 @@ ROUTES: Final[Mapping[tuple[str, str], Reader]] = {
     ("POST", "/v1/pause"): _pause,
     ("POST", "/v1/resume"): _resume,
     ("POST", "/v1/reload"): _reload,
+    ("GET", "/v1/notify"): _notify,
+    ("GET", "/v1/notify/deliveries"): _deliveries,
+    ("POST", "/v1/notify/routes/{name}/test"): _test_route,
+    ("POST", "/v1/notify/channels/{name}/resend"): _resend,
     ("GET", "/v1/plugins"): _plugins,
     ("POST", "/v1/endpoints/{name}/admin"): _deposit,
     ("POST", "/v1/endpoints/{name}/try"): _try,
@@ -221,10 +258,10 @@ def find_route(method: str, parts: list[str]) -> Found:
 
 
 def query_fields(pairs: list[tuple[str, str]]) -> Fields:
-    """Query parameters: `id` and `label` may come several times, all others once."""
+    """Query parameters: `id` may come several times, all others once."""
     given: dict[str, Any] = {}
     for name, value in pairs:
-        if name in {"id", "label"}:
+        if name == "id":
             given.setdefault(name, []).append(value)
         elif name in given:
             raise bad("the query has a parameter twice")

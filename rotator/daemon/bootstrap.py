@@ -16,30 +16,36 @@ from pathlib import Path
 import structlog
 
 from rotator.effects.perform import Performer
-from rotator.engine.ports import Claim, LedgerError
+from rotator.engine.notices import Notice
+from rotator.engine.ports import Claim, Installation, LedgerError
 from rotator.engine.runner import Runner, Timing
 from rotator.engine.service import Service
+from rotator.engine.telling import Tellings
 from rotator.engine.tick import Tick, TickRules
 from rotator.ledger import SqliteLedger, open_ledger
 from rotator.plugin_api import Misconfigured
 from rotator.settings.problems import ConfigurationRefused
 
+from . import advice, supervisor
 from .api import ApiServer, SocketRefused
 from .clock import SystemClock, new_id
-from .health import HealthServer
+from .courier import Courier, Known
+from .health import HealthServer, PortRefused
 from .identity import identify
 from .limits import LimitsOf
 from .live import Changes, Live
 from .logs import configure_logs
 from .marks import Marks
 from .metrics import render
+from .postroom import Conditions, Postroom, question_of
 from .signals import Signals, harden
+from .store_login import Pickup, unready
 from .ticker import Ticker
 from .whereabouts import accepted_of, ledger_of
 from .workers import Workers
 
 VERSION = "0.1.0"
-EXIT_INVALID, EXIT_LEDGER = 3, 1
+EXIT_INVALID = 3
 FIRST_FENCE = 2
 """The opener has the first, the first worker the second."""
 _LOG = structlog.get_logger()
@@ -56,13 +62,23 @@ def serve(config: Path, *, once: bool = False, log_level: str = "info") -> int:
     except ConfigurationRefused as refused:
         sys.stderr.write(f"{refused.in_words()}\n")
         return EXIT_INVALID
-    except (Misconfigured, SocketRefused) as refused:
-        code = getattr(refused, "code", getattr(refused, "reason", "refused"))
-        sys.stderr.write(f"error: the daemon cannot start: {code}\n")
-        return EXIT_INVALID
+    except (SocketRefused, PortRefused) as refused:
+        return _refused(str(refused), refused.code)
+    except Misconfigured as refused:
+        return _refused("the daemon cannot start", refused.reason)
     except LedgerError as refused:
-        sys.stderr.write(f"error: the ledger cannot be used: {refused.code}\n")
-        return EXIT_LEDGER
+        return _refused("the ledger cannot be used", f"ledger_{refused.code}")
+
+
+def _refused(what: str, code: str) -> int:
+    """Say why there is no daemon: what, what it means, what to do, where to read on."""
+    told = advice.of(code)
+    shown = code if code.startswith(("ROT-", "CFG-")) else f"ROT-{code.upper().replace('_', '-')}"
+    sys.stderr.write(f"error: {what} [{shown}]\n  because  {told.means}\n")
+    if told.do:
+        sys.stderr.write(f"  do       {told.do}\n")
+    sys.stderr.write(f"  more     {advice.place(code)}\n")
+    return EXIT_INVALID
 
 
 class Daemon:
@@ -83,7 +99,7 @@ class Daemon:
         changes = self.live.accept(self.ledger)
         self.timing = timing_of(settings.daemon.deadline, settings.daemon.landing)
         self.stopping = False
-        self.limits = LimitsOf(self.ledger, lambda: self.live.traits)
+        self.limits = LimitsOf(self.ledger, lambda: self.live.traits, lambda: self.live.freezes)
         self.marks = Marks(self.ledger, clock, installation, lambda: self.live.stores)
         performer = Performer(self.live, clock, fingerprints, installation.name)
         runner = Runner(
@@ -95,17 +111,20 @@ class Daemon:
         self.tick = Tick(
             self.ledger, clock, self.opener, TickRules(), owner=self.owner, lease=self.timing.lease,
             submit=self.workers.submit, free=self.workers.free, observing=self.marks.observing,
-            managed=lambda: self.live.managed,
+            managed=lambda: self.live.managed, freezes=lambda: self.live.freezes, brake=self.live.brake,
         )  # fmt: skip
         self._schedule(changes)
-        self.ticker = Ticker(self.tick, clock, seconds=settings.daemon.tick / 1000)
+        self.ticker = Ticker(self._tick_alive, clock, seconds=settings.daemon.tick / 1000)
         inspection = self.live.inspection()
         self.service = Service(
             ledger=self.ledger, clock=clock, planner=lambda: self.live.planner, tick=self.tick, inspector=inspection,
             limits=self.limits, render_metrics=self._metrics, observing=self.marks.observing,
             version=VERSION, owner=self.owner,
             intake=inspection, opener=self.opener, reconfigure=self.reload, wake_workers=self.tick.wake, new_id=new_id,
+            tellings=self._tellings(installation),
         )  # fmt: skip
+        self.courier = self._courier(installation)
+        self.pickup = Pickup(lambda: self.live.stores)
 
     def run(self, *, once: bool) -> int:
         """Start the threads, wait for a signal, drain."""
@@ -116,15 +135,23 @@ class Daemon:
         with Signals(self.clock, reload=self._reload_logged, drain=self.timing.deadline / 1000 + 5) as signals:
             api = ApiServer(Path(settings.daemon.socket), self.service, self.clock, others=settings.daemon.allow_uids)
             host, _, port = settings.daemon.listen.rpartition(":")
-            health = HealthServer(host.strip("[]"), int(port), self.service, self.clock, alive=self.ticker.alive)
+            health = HealthServer(
+                host.strip("[]"), int(port), self.service, self.clock, alive=self.ticker.alive, unready=self._unready
+            )
             api.start()
             health.start()
             self.ticker.start()
+            self.courier.start()
+            self.pickup.start()
             _LOG.info("daemon.started", version=VERSION, observe=self.marks.observing())
+            supervisor.ready()
             signals.wait()
+            supervisor.stopping()
             self.stopping = True
             self.ticker.stop()
+            self.pickup.stop()
             drained = signals.drained(self.workers.idle)
+            self.courier.stop()
             api.stop()
             health.stop()
             self.workers.stop()
@@ -135,10 +162,9 @@ class Daemon:
         """Read the configuration anew, or keep the old one whole (ConfigurationRefused is told to the caller)."""
         changes = self.live.reload(self.ledger)
         self._schedule(changes)
-        for name in changes.changed:
-            row = self.ledger.credential(name)
-            if row is not None and row.open_run is not None:  # what held it may be gone
-                self.ledger.wake(row.open_run, self.clock.now())
+        for run in self.ledger.runs(open_only=True, limit=100_000):
+            if run.credential in changes.changed or run.held_why == "frozen":  # what held it may be gone
+                self.ledger.wake(run.id, self.clock.now())
         return {
             "changed": bool(changes.changed or changes.gone or changes.otherwise), "added": sorted(changes.added),
             "changed_ids": sorted({*changes.changed, *changes.gone}), "unmanaged": sorted(changes.gone),
@@ -152,20 +178,53 @@ class Daemon:
 
     def _schedule(self, changes: Changes) -> None:
         """Write the due times of what changed; of all, if a start or a reload before this died half-way."""
-        if changes.everything:
+        if changes.everything or changes.otherwise:  # a freeze that is gone holds nobody any more
             self.tick.refresh_all()
         elif changes.changed or changes.gone:
             self.tick.refresh(*changes.changed, *changes.gone)
         self.live.scheduled(self.ledger)
 
+    def _tellings(self, installation: Installation) -> Tellings:
+        self.postroom = Postroom(self.live, self.clock, VERSION)
+        return Tellings(
+            self.ledger, self.clock, lambda: self.postroom.rules().routes, self.postroom.kinds, new_id,
+            lambda: installation,
+        )  # fmt: skip
+
+    def _courier(self, installation: Installation) -> Courier:
+        conditions = Conditions(
+            self.ledger, self.clock, self.live, self.postroom.watch_rules, self.marks.behind,
+            self.live.deliveries.incidents,
+        )  # fmt: skip
+        known = Known(self.ledger.credential, question_of(self.service.run), conditions)
+        return Courier(
+            self.ledger, self.clock, installation, sender=self.postroom.senders, rules=self.postroom.rules, known=known
+        )
+
+    def _unready(self) -> str:
+        return unready(self.live.deliveries.incidents())
+
     def _metrics(self) -> str:
-        return render(self.ledger, self.clock, self.tick, self.marks.observing())
+        incidents = self.live.deliveries.incidents()
+        return render(self.ledger, self.clock, self.tick, self.marks.observing(), incidents, self.ledger)
 
     def _reload_logged(self) -> None:
+        supervisor.reloading(self.clock.monotonic())
         try:
             self.reload()
         except (ConfigurationRefused, Misconfigured) as refused:
-            _LOG.error("daemon.reload.failed", code=getattr(refused, "reason", "CFG"))
+            code = refused.reason if isinstance(refused, Misconfigured) else first_error(refused)
+            _LOG.error("daemon.reload.failed", code=code)
+            now = self.clock.now()
+            self.ledger.tell([Notice("reload_failed", now, f"reload_failed:{now}", facts=(("code", code),))])
+        finally:
+            supervisor.ready()
+
+    def _tick_alive(self) -> None:
+        try:
+            self.tick()
+        finally:  # what a tick raised is logged, and the next one comes: alive all the same
+            supervisor.alive()
 
     def _once(self) -> int:
         self.tick()
@@ -190,6 +249,11 @@ class Daemon:
         if run is not None and run.ended_at is not None:
             self.tick.refresh(run.credential)
             self.marks.write()
+
+
+def first_error(refused: ConfigurationRefused) -> str:
+    """The code to log for a refusal that nobody reads in full: of its first error, not of a warning before it."""
+    return next((one.code for one in refused.problems if not one.warning), "CFG")
 
 
 def timing_of(deadline: int, landing: int) -> Timing:

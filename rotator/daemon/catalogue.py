@@ -40,6 +40,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.api.request": _event("A request was answered.", "method", "route", "status", "ms"),
     "daemon.api.stale_socket": _event("The socket of a daemon that is dead was removed.", "path"),
     "daemon.api.stopped": _event("The local API accepts nothing any more.", "waited"),
+    "daemon.courier.bug": _event("The courier met a bug; its next turn begins anew.", "error"),
+    "daemon.courier.ledger": _event("The courier could not read or write the ledger; it tries again.", "code"),
+    "daemon.courier.tried": _event(
+        "A message was handed to a channel; `code` says what came of it.", "channel", "notice", "state", "code"
+    ),
     "daemon.hardening.failed": _event("A protection of the process could not be set.", "protection", "errno"),
     "daemon.health.failed": _event("The health port met a bug.", "route"),
     "daemon.health.listening": _event("The health port accepts requests.", "address", "port"),
@@ -78,15 +83,28 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.uncaught": _event("An exception that nobody caught ended a thread or a destructor.", "thread"),
     "daemon.worker.bug": _event("A worker met a bug; the run is taken up again when its lease is over.", "error"),
     "daemon.worker.ledger": _event("A worker could not write to the ledger; the run is taken up again.", "code"),
+    "effects.notice.bug": _event("A channel met a bug; the message is tried again.", "channel", "error"),
     "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),
     "engine.run.ended": _event("A run ended.", "ending"),
     "engine.run.lease_lost": _event("Another worker has the run; this one stopped at once."),
     "engine.step.done": _event(
         "A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"
     ),
-    "engine.tick.brake": _event("Too many credentials fall due at once: none is begun until a person looks.", "due"),
+    "engine.tick.brake": _event("Too many credentials fall due at once: they are begun at a walking pace.", "due"),
     "engine.tick.bug": _event("A credential that is due met a bug; it is tried again later.", "error"),
     "engine.tick.ledger": _event(
         "The ledger could not be read or written by a tick; the next one tries again.", "code"
     ),
+    "store.delivery.unfit": _event(
+        "What was delivered as a wrapped secret id is no good; the one before serves on, if there was one.",
+        "store",
+        "reason",
+    ),
+    "store.incident": _event(
+        "Somebody else may have read the daemon's secret id: `reason` says what was found. Another delivery ends it.",
+        "store",
+        "reason",
+    ),
+    "store.incident.over": _event("Another secret id was delivered and unwrapped.", "store"),
+    "store.secret_id.unwrapped": _event("A wrapped secret id was unwrapped by this daemon.", "store"),
 }

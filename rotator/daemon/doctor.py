@@ -17,7 +17,6 @@ from rotator.effects.inspect import AdminRef, Inspection
 from rotator.engine.inventory import Credential
 from rotator.plugin_api import Misconfigured
 from rotator.settings import definitions, loader
-from rotator.settings.connections import VaultStore
 from rotator.settings.models import Configuration
 from rotator.settings.problems import ConfigurationRefused, Problem
 
@@ -78,11 +77,9 @@ def _examined(config: Path, version: str) -> Iterator[Check]:
     if wrong:
         yield from _skipped("the configuration is not valid", *REMOTE)
         return
-    if _wrapped(settings):
-        yield from _skipped("a wrapped secret id can be opened once, by the daemon", *REMOTE)
-        return
     with ExitStack() as closing:
         try:
+            # Without the daemon's deliveries: a wrapped secret id is looked at and not used up.
             world = World(settings, SystemClock(), version)
         except ConfigurationRefused as refused:
             yield from _problems(refused.problems)
@@ -128,12 +125,6 @@ def _admin_of(settings: Configuration, endpoint: str) -> AdminRef | None:
     if admin is None or admin.value.store is None:
         return None
     return AdminRef(str(admin.value.store), str(admin.value.path), str(admin.value.field))
-
-
-def _wrapped(settings: Configuration) -> bool:
-    """Whether a login would use up what the daemon needs for its own."""
-    logins = [one.auth for one in settings.stores.values() if isinstance(one, VaultStore)]
-    return any(login.approle is not None and login.approle.wrapped for login in logins)
 
 
 def _problems(problems: Iterable[Problem]) -> Iterator[Check]:

@@ -1,11 +1,13 @@
 """The second port: `/livez`, `/readyz` and `/metrics` for supervisors and Prometheus, over TCP.
 
 Started by the bootstrap on the configured address. Alive is only whether our own threads are; a vault or platform that
-is down makes the daemon neither dead nor unready. Must never answer anything of a credential but what metrics count.
+is down makes the daemon neither dead nor unready; an incident at a store makes it unready. Must never answer anything
+of a credential but what metrics count.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 
@@ -21,10 +23,17 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 
 
-class HealthServer:
-    """Health and metrics on `host:port` (port 0: a free one, see `address`). `alive`: whether ticks still come.
+class PortRefused(Exception):
+    """The health port cannot be listened on; the message says which and why."""
 
-    `start` raises OSError when the address cannot be had.
+    code = "ROT-PORT"
+
+
+class HealthServer:
+    """Health and metrics on `host:port` (port 0: a free one, see `address`). `alive`: whether ticks still come;
+    `unready`: what a person must see to first, in words ("": nothing).
+
+    `start` raises PortRefused when the address cannot be had.
     """
 
     def __init__(
@@ -35,6 +44,7 @@ class HealthServer:
         clock: Clock,
         *,
         alive: Callable[[], bool],
+        unready: Callable[[], str] = lambda: "",
         limit: int = 8,
         seconds: float = 5.0,
     ) -> None:
@@ -42,6 +52,7 @@ class HealthServer:
         self._requests = requests
         self._clock = clock
         self._alive = alive
+        self._unready = unready
         self._limit = limit
         self._seconds = seconds
         self._socket: socket.socket | None = None
@@ -58,10 +69,15 @@ class HealthServer:
     def start(self) -> None:
         """Listen and answer from now on."""
         family = socket.AF_INET6 if ":" in self._wanted[0] else socket.AF_INET
-        self._socket = socket.create_server(self._wanted, family=family, backlog=16)
+        try:
+            self._socket = socket.create_server(self._wanted, family=family, backlog=16)
+        except OSError as error:
+            where = ":".join(str(part) for part in self._wanted)
+            raise PortRefused(f"cannot listen on {where}: {os.strerror(error.errno or 0)}") from None
         self._server = _Server(self._socket, _Handler, self._clock, limit=self._limit, seconds=self._seconds)
         self._server.requests = self._requests
         self._server.alive = self._alive
+        self._server.unready = self._unready
         self._server.start("health")
         host, port = self.address
         _LOG.info("daemon.health.listening", address=host, port=port)
@@ -77,6 +93,7 @@ class HealthServer:
 class _Server(BoundedServer):
     requests: Requests
     alive: Callable[[], bool]
+    unready: Callable[[], str]
 
 
 class _Handler(DeadlineHandler):
@@ -101,7 +118,8 @@ class _Handler(DeadlineHandler):
                 return (200, "ok\n", _TEXT) if alive else (503, "ticker_dead\n", _TEXT)
             case "/readyz":
                 ready, reason = self.server.requests.ready()
-                return (200, "ok\n", _TEXT) if ready else (503, f"{reason or 'not_ready'}\n", _TEXT)
+                reason = self.server.unready() if ready else reason or "not_ready"
+                return (503, f"{reason}\n", _TEXT) if reason else (200, "ok\n", _TEXT)
             case "/metrics":
                 return 200, self.server.requests.metrics(), _METRICS
             case _:

@@ -1,13 +1,15 @@
-"""Limits of one step at one instant: pause, window, probe budget. Read for `holds`, never kept.
+"""Limits of one step at one instant: pause, freeze, window, probe budget. Read for `holds`, never kept.
 
-The calendar holds only what the calendar opened: a person's own request and an emergency are not held by a window.
+A window holds only what the calendar opened, not a person's own request nor an emergency; and not what was opened
+because its window was missed. A freeze holds whatever its `except` does not name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rotator.engine.calendar import in_window, window_opens
+from rotator.engine.freezes import Freeze, frozen, kinds_passing
 from rotator.engine.inventory import paused_until
 from rotator.engine.planning import TraitsOf
 from rotator.engine.ports import Ledger, RunRow
@@ -16,19 +18,24 @@ from rotator.machine.holds import Limits
 from rotator.machine.ids import Millis
 
 SCHEDULER = "scheduler"
+MISSED = "missed_window"
 EMERGENCIES = frozenset({RunKind.OVERLAP, RunKind.CONTAIN})
 
 
 class LimitsOf:
     """Callable (run, facts, now) -> Limits."""
 
-    def __init__(self, ledger: Ledger, traits: Callable[[], TraitsOf]) -> None:
+    def __init__(
+        self, ledger: Ledger, traits: Callable[[], TraitsOf], freezes: Callable[[], Sequence[Freeze]] = lambda: ()
+    ) -> None:
         self._ledger = ledger
         self._traits = traits
+        self._freezes = freezes
 
     def __call__(self, run: RunRow, facts: Facts, now: Millis) -> Limits:
         return Limits(
             paused_until=self._paused(run, now),
+            frozen_until=self._frozen(run, now),
             window_opens=self._window(run, now),
             probes_until=self._probes(run, facts, now),
         )
@@ -39,9 +46,13 @@ class LimitsOf:
         row = self._ledger.credential(run.credential)
         return None if row is None else paused_until(row.pause, row.definition.policy.pause, now)
 
+    def _frozen(self, run: RunRow, now: Millis) -> Millis | None:
+        held = frozen(self._freezes(), run.definition, kinds_passing(run.kind, run.actor, scheduler=SCHEDULER), now)
+        return None if held is None else held.until
+
     def _window(self, run: RunRow, now: Millis) -> Millis | None:
         window = run.definition.policy.schedule.window
-        if window is None or run.actor != SCHEDULER or in_window(window, now):
+        if window is None or run.actor != SCHEDULER or run.reason == MISSED or in_window(window, now):
             return None
         return window_opens(window, now)
 

@@ -8,8 +8,9 @@ is made of what the ledger accepted last.
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,16 +20,25 @@ from typing import Any
 from rotator.effects.host import HostedPlatform
 from rotator.effects.inspect import AdminRef, Inspection
 from rotator.effects.stores.contract import Store
+from rotator.effects.stores.opening import Deliveries
+from rotator.engine.brake import BrakeRules
+from rotator.engine.freezes import Freeze
 from rotator.engine.inventory import CredentialId
 from rotator.engine.opening import Opener
 from rotator.engine.planning import Planner, Spans, TraitsOf
-from rotator.engine.ports import Clock, CredentialRow, Ledger
-from rotator.machine.facts import OWED
+from rotator.engine.ports import Clock, Ledger
 from rotator.plugin_api import Misconfigured
 from rotator.settings import definitions, loader, models
-from rotator.settings.documents import digests, files_of
+from rotator.settings.documents import digests
+from rotator.settings.expansion import digests_now
+from rotator.settings.folders import files_of
+from rotator.settings.freezes import brake_of
+from rotator.settings.lint import errors_of
 from rotator.settings.problems import ConfigurationRefused, Problem
 
+from .offline import judged
+from .orphans import orphans_of
+from .store_login import wrapped_stores
 from .whereabouts import CONNECTIONS, MANAGED, SCHEDULED, Accepted
 from .world import World
 
@@ -55,6 +65,7 @@ class Live:
         self._path, self._clock, self._version = path, clock, version
         self._lock = threading.Lock()
         self._left: list[tuple[World, float]] = []
+        self.deliveries = Deliveries()  # over reloads: what was unwrapped can be had only once
         remembered = None if accepted is None else self._remembered(accepted)
         self.managed = 0 if remembered is None or accepted is None else accepted.managed
         self.parsed = remembered is None
@@ -81,6 +92,15 @@ class Live:
         """Plans for what is configured now."""
         daemon = self.settings.daemon
         return Planner(self.world.traits, Spans(daemon.deadline, daemon.landing, daemon.backoff, daemon.backoff_max))
+
+    @property
+    def freezes(self) -> tuple[Freeze, ...]:
+        """The freeze calendar."""
+        return self.world.freezes
+
+    def brake(self) -> BrakeRules:
+        """What a sudden mass is."""
+        return brake_of(self.settings.daemon.brake)
 
     def platform(self, endpoint: str, kind: str) -> HostedPlatform:
         """See `World`."""
@@ -121,6 +141,7 @@ class Live:
             now = self._clock.monotonic()
             self._left.append((self.world, now + self.settings.daemon.deadline / 1000))
             self.world, self._digests = world, found
+            self.deliveries.only(wrapped_stores(world.settings.stores))
             over = [one for one, until in self._left if until <= now]
             self._left = [(one, until) for one, until in self._left if until > now]
             for one in over:
@@ -131,7 +152,9 @@ class Live:
         before = dict(ledger.digests())
         wanted = definitions.definitions(world.settings)
         rows = {row.definition.id: row for row in ledger.credentials()}
-        self._refuse_orphans(world, rows.values())
+        lost = orphans_of(world.settings, rows.values())
+        if lost:
+            raise ConfigurationRefused([Problem(code, words, "", str(self._path)) for code, words in lost])
         known = {name: row.definition for name, row in rows.items() if row.managed}
         changes = Changes(
             changed=tuple(name for name, one in wanted.items() if known.get(name) != one),
@@ -151,13 +174,13 @@ class Live:
     def _remembered(self, accepted: Accepted) -> tuple[World, dict[str, str]] | None:
         """The world of the accepted configuration, if the files, the plugins and this release are the same."""
         try:
-            files = digests(files_of(self._path))
+            files = digests(files_of(self._path)) | digests_now(accepted.digests, os.environ)
             if not accepted.connections or not files.items() <= accepted.digests.items():
                 return None
             settings = models.from_json(accepted.connections)
         except (OSError, ValueError):  # ValidationError is one: the language changed
             return None
-        world = World(settings, self._clock, self._version)
+        world = World(settings, self._clock, self._version, self.deliveries)
         found = files | world.digests()
         if found != dict(accepted.digests):
             world.close()
@@ -167,40 +190,16 @@ class Live:
     def _load(self) -> tuple[World, dict[str, str]]:
         """Everything that a configuration can be refused for, before anything is opened on it."""
         loaded = loader.load(self._path, now=self._clock.now())
-        world = World(loaded.configuration, self._clock, self._version)
-        try:
-            loader.check_traits(loaded, world.kinds)
-        except ConfigurationRefused:
-            world.close()
-            raise
+        wrong = errors_of(judged(loaded))
+        if wrong:
+            raise ConfigurationRefused(wrong)
+        world = World(loaded.configuration, self._clock, self._version, self.deliveries)
         # Of what was read, not of what stands there now: a file may change between the two.
         return world, loaded.digests | world.digests()
 
     def _close(self) -> None:
         for world in (self.world, *(one for one, _ in self._left)):
             world.close()
-
-    def _refuse_orphans(self, new: World, rows: Iterable[CredentialRow]) -> None:
-        """R21: what may be alive at an endpoint needs that endpoint."""
-        needed = {
-            (home.endpoint, row.definition.id)
-            for row in rows
-            for (_, home), placement in row.facts.placements.items()
-            if placement.state in OWED
-        }
-        lost = sorted((e, c) for e, c in needed if e not in new.settings.endpoints)
-        if lost:
-            raise ConfigurationRefused(
-                [
-                    Problem(
-                        "CFG-ENDPOINT-IN-USE",
-                        f"endpoint `{e}` is removed, but `{c}` may be alive there",
-                        "",
-                        str(self._path),
-                    )
-                    for e, c in lost
-                ]
-            )
 
     def _admin_ref(self, endpoint: str) -> AdminRef | None:
         one = self.settings.endpoints.get(endpoint)

@@ -22,7 +22,9 @@ from rotator.engine.ports import Clock
 
 from .catalogue import CONTEXT, EVENTS
 
-LIBRARIES: Final = ("urllib3", "requests", "hvac", "apscheduler", "sqlalchemy", "psycopg", "tzlocal")
+LIBRARIES: Final = (
+    "urllib3", "requests", "hvac", "boto3", "botocore", "apscheduler", "sqlalchemy", "psycopg", "tzlocal",
+)  # fmt: skip
 LEVELS: Final = ("debug", "info", "warning", "error")
 _LONGEST: Final = 300
 _FRAMES: Final = 30

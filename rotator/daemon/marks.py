@@ -40,6 +40,11 @@ class Marks:
                 self._behind = self._ask()
             return self._behind is not False
 
+    def behind(self) -> bool:
+        """Whether a store has said so: the ledger is a restored copy."""
+        with self._lock:
+            return self._behind is True
+
     def _ask(self) -> bool | None:
         """Whether some store has seen more of this ledger than the ledger knows. None: none of them answered."""
         stores = self._stores()

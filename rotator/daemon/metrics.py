@@ -6,12 +6,16 @@ in `docs/metrics.md`; a test holds it complete. No label ever holds a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rotator.engine.inspection import Incident
+from rotator.engine.outbox import Outbox
+from rotator.engine.overview import left_alive
 from rotator.engine.ports import Clock, Ledger
 from rotator.engine.tick import Tick
 from rotator.machine.facts import Ending
+from rotator.machine.ids import Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,11 @@ class Metric:
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("credentials", "gauge", "Credentials by state: managed, adopted, unmanaged, paused."),
+    Metric(
+        "credentials",
+        "gauge",
+        "Credentials by state: managed, adopted, unmanaged (no longer configured, perhaps alive), paused.",
+    ),
     Metric("credentials_due", "gauge", "Credentials that are due now and not open."),
     Metric("credential_age_seconds", "gauge", "Seconds since the credential's last successful rotation or adoption."),
     Metric("credential_expires_seconds", "gauge", "Seconds until the credential must be confirmed again."),
@@ -34,15 +42,28 @@ METRICS: tuple[Metric, ...] = (
     Metric("debts", "gauge", "Placements that should be dead and are not proven dead."),
     Metric("debt_oldest_seconds", "gauge", "Age of the oldest debt."),
     Metric("brake", "gauge", "1 while a sudden mass of due credentials is held."),
+    Metric("credentials_frozen", "gauge", "Managed credentials that a freeze holds now."),
+    Metric(
+        "notices", "gauge", "Messages in the outbox by channel and state: waiting, dead, sent (of the last 90 days)."
+    ),
+    Metric("notices_oldest_seconds", "gauge", "How long the oldest message of a channel has been waiting."),
+    Metric("notices_failing", "gauge", "Failed attempts of the messages of a channel that wait."),
+    Metric("notices_unrouted_seconds", "gauge", "How long the oldest notice waits to be routed; 0: none does."),
     Metric("observe", "gauge", "1 while the ledger is older than a store says: nothing is opened."),
+    Metric("store_incidents", "gauge", "1 for each incident at a store that waits for a person."),
     Metric("journal_sequence", "counter", "The journal's high-water mark."),
 )
 PREFIX = "rotator_"
 
 
-def render(ledger: Ledger, clock: Clock, tick: Tick, observing: bool) -> str:
+def render(
+    ledger: Ledger, clock: Clock, tick: Tick, observing: bool, incidents: Iterable[Incident] = (),
+    outbox: Outbox | None = None,
+) -> str:  # fmt: skip
     """All metrics, in the order of the catalogue."""
     values = dict(_values(ledger, clock, tick, observing))
+    values["store_incidents"] = [(f'{{store="{one.store}",reason="{one.reason}"}}', 1) for one in incidents]
+    values |= dict(_messages(outbox, clock.now()) if outbox is not None else ())
     lines = []
     for metric in METRICS:
         lines += [f"# HELP {PREFIX}{metric.name} {metric.says}", f"# TYPE {PREFIX}{metric.name} {metric.kind}"]
@@ -58,7 +79,7 @@ def _values(ledger: Ledger, clock: Clock, tick: Tick, observing: bool) -> Iterat
     states = {
         "managed": sum(row.managed for row in rows),
         "adopted": sum(row.adopted_at is not None for row in rows),
-        "unmanaged": sum(not row.managed for row in rows),
+        "unmanaged": sum(left_alive(row) for row in rows),
         "paused": sum(row.pause is not None for row in rows),
     }
     yield "credentials", [(f'{{state="{name}"}}', count) for name, count in states.items()]
@@ -88,9 +109,25 @@ def _values(ledger: Ledger, clock: Clock, tick: Tick, observing: bool) -> Iterat
     )
     yield "debts", [("", len(debts))]
     yield "debt_oldest_seconds", [("", max([(now - debt.since) / 1000 for debt in debts], default=0.0))]
-    yield "brake", [("", int(tick.braked))]
+    frozen = sum(row.managed and tick.frozen(row, now) is not None for row in rows)
+    yield "credentials_frozen", [("", frozen)]
+    yield "brake", [("", int(tick.brake.on()))]
     yield "observe", [("", int(observing))]
     yield "journal_sequence", [("", ledger.sequence())]
+
+
+def _messages(outbox: Outbox, now: Millis) -> Iterator[tuple[str, Samples]]:
+    figures = outbox.channels()
+    counts = [(one.channel, {"waiting": one.waiting, "dead": one.dead, "sent": one.sent}) for one in figures]
+    yield (
+        "notices",
+        [(f'{{channel="{name}",state="{state}"}}', count) for name, by in counts for state, count in by.items()],
+    )
+    ages = [(one.channel, 0 if one.oldest is None else now - one.oldest) for one in figures]
+    yield "notices_oldest_seconds", [(f'{{channel="{name}"}}', age / 1000) for name, age in ages]
+    yield "notices_failing", [(f'{{channel="{one.channel}"}}', one.failing) for one in figures]
+    oldest = outbox.oldest_unrouted()
+    yield "notices_unrouted_seconds", [("", 0.0 if oldest is None else (now - oldest) / 1000)]
 
 
 def _of(credential: str) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rotator.engine.ports import Ledger
-from rotator.settings.documents import files_of, parse_document
+from rotator.settings.documents import parse_document
+from rotator.settings.folders import files_of
 
 CONNECTIONS = "configuration"
 """The effective configuration without its credentials: these are rows of the ledger."""
@@ -49,7 +50,7 @@ def ledger_of(config: Path) -> Path | None:
     for text in texts:
         daemon = _daemon(text)
         if isinstance(daemon, dict) and isinstance(daemon.get("ledger"), str):
-            return Path(daemon["ledger"])
+            return None if "$" in daemon["ledger"] else Path(daemon["ledger"])
     return None
 
 

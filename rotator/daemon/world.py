@@ -6,8 +6,7 @@ does not load, an endpoint that its plugin does not accept) is refused here. Ope
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rotator.effects.host import (
@@ -20,54 +19,47 @@ from rotator.effects.host import (
     discover,
     to_kind_traits,
 )
-from rotator.effects.inspect import read_value
 from rotator.effects.stores.contract import Store
-from rotator.effects.stores.opening import AppRole, LocalConfig, TokenFile, VaultConfig, open_store
+from rotator.effects.stores.opening import Deliveries, LocalConfig, StoreConfig, VaultConfig, open_store
+from rotator.effects.stores.reasons import REASONS as STORE_REASONS
 from rotator.engine.ports import Clock
 from rotator.engine.traits import KindTraits
-from rotator.plugin_api import Misconfigured, PluginError, Secret
+from rotator.plugin_api import Misconfigured
 from rotator.settings import models
-from rotator.settings.connections import Endpoint, VaultStore
+from rotator.settings.connections import AwsStore, Endpoint, LocalStore
+from rotator.settings.freezes import freezes_of
 from rotator.settings.problems import ConfigurationRefused, Problem
 
-ADMIN_FRESH_S = 1.0
-
-
-class Admin:
-    """An endpoint's acting value: read from its reference, kept for a while, so that a store that does not answer
-    cannot shield a leaked key from being revoked."""
-
-    def __init__(self, read: Callable[[], Secret], clock: Clock) -> None:
-        self._read, self._clock = read, clock
-        self._lock = threading.Lock()
-        self._kept: tuple[Secret, float] | None = None
-
-    def __call__(self) -> Secret:
-        with self._lock:
-            kept = self._kept
-            if kept is not None and self._clock.monotonic() - kept[1] < ADMIN_FRESH_S:
-                return kept[0]
-            try:
-                value = self._read()
-            except PluginError:
-                if kept is None:
-                    raise
-                return kept[0]
-            self._kept = (value, self._clock.monotonic())
-            return value
+from .acting import Admin, reader
+from .aws_settings import aws_config
+from .endpoint_traits import overrides_of
+from .store_login import login_of, notes_of
 
 
 class World:
     """One configuration, opened. Implements `effects.platforms.World`."""
 
-    def __init__(self, settings: models.Configuration, clock: Clock, version: str) -> None:
+    def __init__(
+        self, settings: models.Configuration, clock: Clock, version: str, deliveries: Deliveries | None = None
+    ) -> None:
         self.settings = settings
+        self.freezes = freezes_of(settings.freezes)
         self._clock, self._version = clock, version
         self._gateway = Gateway(clock, version)
-        self.stores = {name: open_store(_store_config(settings, name), clock) for name in settings.stores}
+        # Whoever opens a world of his own beside the daemon's must not use up what was delivered to the daemon.
+        given = deliveries or Deliveries(look_only=True)
+        self.stores = _opened(settings, clock, f"rotator/{version} (store)", given)
+        try:
+            self._bind_all()
+        except BaseException:
+            self.close()
+            raise
+
+    def _bind_all(self) -> None:
+        settings, clock = self.settings, self._clock
         self.plugins = _discover(settings)
         self._admins = {
-            name: Admin(_reader(self.stores, endpoint), clock)
+            name: Admin(reader(self.stores, endpoint.admin), clock)
             for name, endpoint in settings.endpoints.items()
             if endpoint.admin is not None
         }
@@ -93,7 +85,7 @@ class World:
                 raise refused("CFG-PLUGIN-CONFIG", f"endpoint `{name}`: `ca` cannot be read as PEM") from None
             self._platforms[name, kind.name] = platform
             try:
-                self.kinds[name, kind.name] = to_kind_traits(kind, _overrides(endpoint))
+                self.kinds[name, kind.name] = to_kind_traits(kind, overrides_of(endpoint))
             except ValueError as fault:
                 raise refused("CFG-TRAITS", f"endpoint `{name}`: {fault}") from None
 
@@ -157,51 +149,35 @@ def _discover(settings: models.Configuration) -> dict[tuple[str, str], Loaded]:
         raise refused("CFG-PLUGIN", str(broken)) from None
 
 
-def _store_config(settings: models.Configuration, name: str) -> VaultConfig | LocalConfig:
+def _opened(settings: models.Configuration, clock: Clock, agent: str, deliveries: Deliveries) -> dict[str, Store]:
+    """All stores; `agent`: what their servers will see of us. What a store cannot be opened with (an unreadable
+    `ca`, a key that is open to others) is told like every other mistake in the configuration; what was opened before it
+    is closed again."""
+    found: dict[str, Store] = {}
+    for name in settings.stores:
+        try:
+            config = _store_config(settings, name)
+            named = replace(config, user_agent=agent) if not isinstance(config, LocalConfig) else config
+            found[name] = open_store(named, clock, deliveries)
+        except Misconfigured as wrong:
+            for one in found.values():
+                one.close()
+            words = f"store `{name}`: {STORE_REASONS.get(wrong.reason, wrong.reason)} ({wrong.reason})"
+            raise refused("CFG-STORE", words) from None
+    return found
+
+
+def _store_config(settings: models.Configuration, name: str) -> StoreConfig:
     one = settings.stores[name]
-    if not isinstance(one, VaultStore):
+    if isinstance(one, AwsStore):
+        return aws_config(settings, one)
+    if isinstance(one, LocalStore):
         return LocalConfig(Path(one.path), Path(one.key.file), settings.installation)
-    auth: AppRole | TokenFile
-    if one.auth.approle is not None:
-        auth = AppRole(one.auth.approle.role_id, Path(one.auth.approle.secret_id.file), one.auth.approle.mount)
-    elif one.auth.token is not None:
-        auth = TokenFile(Path(one.auth.token.file))
-    else:
-        raise AssertionError("the model demands one of both")
     call_s = min(30.0, settings.daemon.deadline / 1000)
     return VaultConfig(
-        url=one.url, installation=settings.installation, auth=auth, ca=None if one.ca is None else Path(one.ca),
+        url=one.url, installation=settings.installation, auth=login_of(one.auth),
+        ca=None if one.ca is None else Path(one.ca),
         mount=one.mount, namespace=one.namespace or "", insecure=one.insecure, call_s=call_s,
         read_s=min(10.0, call_s), connect_s=min(5.0, call_s), pool=settings.daemon.workers + 4,
+        name=name, notes=notes_of(Path(settings.daemon.ledger)),
     )  # fmt: skip
-
-
-def _reader(stores: Mapping[str, Store], endpoint: Endpoint) -> Callable[[], Secret]:
-    if endpoint.admin is None:
-        raise AssertionError("asked for endpoints with an admin only")
-    ref = endpoint.admin.value
-    if ref.file is not None:
-        path = Path(ref.file)
-        return lambda: read_value(path)
-
-    def read() -> Secret:
-        value = stores[str(ref.store)].fetch(str(ref.path), str(ref.field))
-        if value is None:
-            raise Misconfigured("admin_value_missing")
-        return value
-
-    return read
-
-
-def _overrides(endpoint: Endpoint) -> dict[str, int]:
-    """The numbers that an endpoint sets otherwise, in milliseconds."""
-    traits, found = endpoint.traits, {}
-    for name, value in (
-        ("settle_ms", traits.settle), ("old_lives_ms", traits.old_lives), ("live", traits.live),
-        ("derived_live_ms", traits.derived_live),
-    ):  # fmt: skip
-        if value is not None:
-            found[name] = value
-    if traits.probe_limit is not None:
-        found |= {"probe_failures": traits.probe_limit.failures, "probe_per_ms": traits.probe_limit.per}
-    return found

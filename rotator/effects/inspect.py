@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rotator.engine.inspection import Adoptable, Seen
-from rotator.engine.inventory import AuthorityRef, Credential
+from rotator.engine.inventory import AuthorityRef, ConsumerRef, Credential, Source
 from rotator.machine.facts import Facts
 from rotator.machine.ids import Handle, Home
 from rotator.machine.reading import current_known
 from rotator.plugin_api import (
     Alive,
+    CheckRequest,
     Generation,
     Inconclusive,
     Misconfigured,
@@ -33,6 +33,7 @@ from rotator.plugin_api import (
     Subject,
 )
 
+from .host.trial import Finding, broken, in_words, try_endpoint
 from .platforms import Call, Platform, World
 from .values import authority_of, slot_of, subject_of
 
@@ -65,7 +66,7 @@ class Inspection:
         self._loaded = loaded
 
     def verify(self, definition: Credential, facts: Facts) -> Sequence[Seen]:
-        """Probe what the store shows its readers, at every home of it."""
+        """Probe what the store shows its readers, at every home; ask the consumers that can show what they hold."""
         gen = current_known(facts)
         try:
             value = self._current(definition)
@@ -74,18 +75,43 @@ class Inspection:
         if value is None:
             return [Seen(definition.store.path, "absent", "no_value")]
         homes = facts.homes.get(gen, ()) if gen is not None else ()
-        return [self._verify_at(definition, home, value) for home in homes]
+        handles = {home: facts.handles.get((gen, home)) for home in homes} if gen is not None else {}
+        seen = [self._verify_at(definition, home, value, handles[home]) for home in homes]
+        label = facts.labels.get(gen) if gen is not None else None
+        if not homes or not label:
+            return seen  # without a label a consumer cannot say which value it is
+        of = Generation(subject=Subject(principal=homes[0].principal), label=label)
+        return seen + [one for consumer in definition.consumers if (one := self._held_by(consumer, of)) is not None]
 
-    def _verify_at(self, definition: Credential, home: Home, value: Secret) -> Seen:
+    def _held_by(self, consumer: ConsumerRef, of: Generation) -> Seen | None:
+        """Whether a consumer holds the value; None where it has no way to say."""
         try:
-            authority = authority_of(definition, home)
+            platform = self._world.platform(consumer.endpoint, consumer.kind)
+            if platform.kind.check is None:
+                return None
+            into = Subject(principal=consumer.target, params=dict(consumer.params))
+            answer = platform.check(call(), CheckRequest(into=into, of=of))
+        except PluginError as error:
+            return Seen(consumer.id, "inconclusive", error.reason)
+        match answer:
+            case Alive():
+                return Seen(consumer.id, "alive", "")
+            case Rejected(reason=reason):
+                return Seen(consumer.id, "rejected", reason)
+            case Inconclusive(reason=reason):
+                return None if reason == "no_check" else Seen(consumer.id, "inconclusive", reason)
+
+    def _verify_at(self, definition: Credential, home: Home, value: Secret, handle: str | None) -> Seen:
+        """`handle`: what the ledger knows. The configured one was that of the value that was adopted."""
+        try:
+            authority = replace(authority_of(definition, home), handle=handle)
             answer = self._probe(authority, home.principal, value)
             return Seen(str(home), *told(answer, home.principal, self._platform(authority)))
         except PluginError as error:
             return Seen(str(home), "inconclusive", error.reason)
 
     def findings(self, definition: Credential) -> Sequence[tuple[str, str]]:
-        """What would be in the way: the store's check of the slot, each authority's preflight."""
+        """What would be in the way: the store's check of the slot, the preflight of each authority and consumer."""
         found: list[tuple[str, str]] = []
         try:
             slugs = self._world.store(definition.store.store).check(slot_of(definition))
@@ -94,26 +120,26 @@ class Inspection:
             found.append((error.reason, f"store {definition.store.store}: {error.reason.replace('_', ' ')}"))
         for authority in definition.authorities:
             for principal in authority.principals:
-                found += self._preflight(authority, principal)
+                subject = subject_of(authority, Home(authority.endpoint, principal))
+                found += self._preflight(authority.endpoint, authority.kind, subject)
+        for consumer in definition.consumers:
+            subject = Subject(principal=consumer.target, params=dict(consumer.params))
+            found += self._preflight(consumer.endpoint, consumer.kind, subject)
         return found
 
-    def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        """The reads of every kind of an endpoint: preflight and listing."""
-        steps: list[Mapping[str, Any]] = []
+    def attempt(self, endpoint: str, about: Sequence[Credential] = ()) -> Sequence[Mapping[str, Any]]:
+        """The reads of every kind of an endpoint: preflight for what `about` has there, listing, the admin's probe."""
+        found: list[Finding] = []
         try:
             kinds = self._kinds_of(endpoint)
         except PluginError as error:
-            return [{"ability": "-", "ok": False, "says": error.reason.replace("_", " ")}]
+            return [broken("-", "configuration", error).as_json()]
         for kind in kinds:
-            platform = self._world.platform(endpoint, kind)
-            subject = Subject(principal=platform.admin)
-            if platform.kind.preflight is not None:
-                steps.append(tried(f"{kind}: preflight", partial(preflight_says, platform, subject)))
-            if platform.kind.list is not None:
-                steps.append(tried(f"{kind}: list", partial(listing_says, platform)))
-            if platform.kind.probe is not None:
-                steps.append(tried(f"{kind}: probe of the admin value", partial(witness_says, platform)))
-        return steps or [{"ability": "-", "ok": True, "says": "this plugin has nothing to read without a credential"}]
+            try:
+                found += try_endpoint(self._world.platform(endpoint, kind), call(), subjects_at(endpoint, kind, about))
+            except PluginError as error:
+                found.append(broken(kind, "configuration", error))
+        return [one.as_json() for one in found]
 
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What is loaded: name, version, digest, endpoints, kinds."""
@@ -124,10 +150,10 @@ class Inspection:
     def adoptable(self, definition: Credential) -> Adoptable:
         """Is the store's value accepted, as whom, and by which handle is it known?"""
         try:
-            value = self._current(definition)
-            if value is None:
+            now = self._world.store(definition.store.store).current(slot_of(definition))
+            if now.value is None:
                 return Adoptable(refused="no_value", says=f"{definition.store.path} has no {definition.store.value}")
-            found = [self._adopt_at(one, value) for one in definition.authorities]
+            found = [self._adopt_at(one, now.value) for one in hinted(definition, now.fields)]
         except PluginError as error:
             return Adoptable(refused=error.reason)
         refused = next((one for one in found if one.refused), None)
@@ -229,17 +255,39 @@ class Inspection:
         target = Generation(subject=subject, handle=authority.handle)
         return self._platform(authority).probe(call(), ProbeRequest(target=target, value=value))
 
-    def _preflight(self, authority: AuthorityRef, principal: str) -> list[tuple[str, str]]:
-        where = f"{principal} at {authority.endpoint}"
+    def _preflight(self, endpoint: str, kind: str, subject: Subject) -> list[tuple[str, str]]:
+        where = f"{subject.principal} at {endpoint}"
         try:
-            platform = self._platform(authority)
+            platform = self._world.platform(endpoint, kind)
             if platform.kind.preflight is None:
                 return []
-            subject = subject_of(authority, Home(authority.endpoint, principal))
             ready = platform.preflight(call(), PreflightRequest(subject=subject))
         except PluginError as error:
-            return [(error.reason, f"{where}: {error.reason.replace('_', ' ')}")]
-        return [(slug, f"{where}: {slug.replace('_', ' ')}") for slug in ready.findings]
+            return [(error.reason, f"{where}: {in_words(error.reason, {})}")]
+        return [(slug, f"{where}: {in_words(slug, platform.reasons)}") for slug in ready.findings]
+
+
+def hinted(definition: Credential, fields: Mapping[str, str]) -> tuple[AuthorityRef, ...]:
+    """The authorities; the first one's handle, where the configuration says none, as the secret itself has it beside
+    the value. Like a configured one it is believed only if the probe or the list confirms it."""
+    first, *others = definition.authorities
+    said = [fields[one.name] for one in definition.store.fields if one.source is Source.HANDLE and fields.get(one.name)]
+    if first.handle is None and said:
+        first = replace(first, handle=said[0])
+    return (first, *others)
+
+
+def subjects_at(endpoint: str, kind: str, credentials: Sequence[Credential]) -> tuple[Subject, ...]:
+    """Whom or what credentials have at an endpoint, as authority or as consumer; each once."""
+    found: list[Subject] = []
+    for credential in credentials:
+        for authority in credential.authorities:
+            if (authority.endpoint, authority.kind) == (endpoint, kind):
+                found += [subject_of(authority, Home(endpoint, principal)) for principal in authority.principals]
+        for consumer in credential.consumers:
+            if (consumer.endpoint, consumer.kind) == (endpoint, kind):
+                found.append(Subject(principal=consumer.target, params=dict(consumer.params)))
+    return tuple(one for n, one in enumerate(found) if one not in found[:n])
 
 
 def call() -> Call:
@@ -258,32 +306,6 @@ def told(answer: Probed, principal: str, platform: Platform) -> tuple[str, str]:
             return "rejected", reason
         case Inconclusive(reason=reason):
             return "inconclusive", reason
-
-
-def tried(ability: str, read: Callable[[], str]) -> Mapping[str, Any]:
-    """One read of `plugins try`."""
-    try:
-        return {"ability": ability, "ok": True, "says": read()}
-    except PluginError as error:
-        status = f" ({error.status})" if error.status else ""
-        return {"ability": ability, "ok": False, "says": f"{error.reason.replace('_', ' ')}{status}"}
-
-
-def preflight_says(platform: Platform, subject: Subject) -> str:
-    """Who we are, and what is missing."""
-    ready = platform.preflight(call(), PreflightRequest(subject=subject))
-    return f"we are {ready.acting}" + (f"; {', '.join(ready.findings)}" if ready.findings else "")
-
-
-def listing_says(platform: Platform) -> str:
-    """How much can be seen."""
-    return f"{len(platform.listing(call(), None))} rows"
-
-
-def witness_says(platform: Platform) -> str:
-    """Whether the admin value is accepted by the same probe."""
-    answer = platform.witness(call())
-    return f"alive as {answer.principal}" if isinstance(answer, Alive) else f"inconclusive: {answer.reason}"
 
 
 def read_value(path: Path) -> Secret:

@@ -261,7 +261,8 @@ class Performer:
         ref = consumer_of(work.definition, work.step.consumer or "")
         platform = self._world.platform(ref.endpoint, ref.kind)
         into = Subject(principal=ref.target, params=dict(ref.params))
-        platform.revoke(self._call(work), RevokeRequest(target=Generation(subject=into)))
+        names = tuple(one.name for one in ref.fields)
+        platform.revoke(self._call(work), RevokeRequest(target=Generation(subject=into), fields=names))
         return done(work.step, None)
 
     # -- parts -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ for echoes and raises only the API's four errors; `probe` and `check` never rais
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,6 +50,11 @@ class Platform(Protocol):
     @property
     def admin(self) -> str:
         """The acting principal's name; empty where the endpoint has none."""
+        ...
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """What the plugin's own slugs mean: what the operator should know or do."""
         ...
 
     def preflight(self, call: Call, request: PreflightRequest) -> Ready: ...

@@ -24,7 +24,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from .transport_address import AddressRefused, Resolve, resolved
-from .transport_socket import Deadline, DeadlineTLSSocket, dialled
+from .transport_socket import Deadline, dialled, trusting
 
 MAX_BODY: Final = 4 * 1024 * 1024
 _PIECE: Final = 64 * 1024
@@ -70,7 +70,8 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A complete answer: status, headers (names in lower case, the first of each), decoded body."""
+    """A complete answer: status, headers (names in lower case, the first of each; of `set-cookie` all, a line each),
+    decoded body."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -94,14 +95,7 @@ class Transport:
         self._insecure = insecure
         self._max_body = max_body
         self._resolve = resolve
-        # Not `create_default_context`: that one writes session keys to a file that the environment names.
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if ca is None:
-            self._tls.load_default_certs()
-        else:
-            self._tls.load_verify_locations(cafile=str(ca))
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._tls.sslsocket_class = DeadlineTLSSocket
+        self._tls = trusting(ca)
 
     def exchange(self, request: Outgoing, seconds: float) -> Incoming:
         """Send once and read the whole answer within `seconds`. Raises NotSent or Broken."""
@@ -159,7 +153,10 @@ class Transport:
         body = self._read(answer, deadline)
         seen: dict[str, str] = {}
         for name, value in answer.headers.items():
-            seen.setdefault(name.lower(), value)
+            key = name.lower()
+            if key in seen and key == "set-cookie":
+                seen[key] += f"\n{value}"  # what stands before the platform sets cookies too, often first
+            seen.setdefault(key, value)
         if not body and answer.status not in _BODILESS and not {"content-length", "transfer-encoding"} & set(seen):
             # http.client takes a connection that ends among the headers for a complete answer without a body.
             raise Broken("connection_lost")

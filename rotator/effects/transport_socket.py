@@ -1,4 +1,4 @@
-"""Sockets with one deadline for everything that is done with them. Used by `transport` only.
+"""Sockets with one deadline for everything that is done with them. Used by `transport`, and by the sender of mail.
 
 A plain time-out counts anew for each read, so a server that sends a byte a second could hold a call for ever; these set
 what is left of the call's time before each read and write.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _LEAST_S = 0.001
@@ -74,6 +75,20 @@ class DeadlineTLSSocket(ssl.SSLSocket):
     def sendall(self, *args: Any, **options: Any) -> None:
         self._arm()
         super().sendall(*args, **options)
+
+
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 or later, certificates verified by the authorities in the file `ca`, else by the system's. Raises
+    OSError for a file that cannot be read as such."""
+    # Not `create_default_context`: that one writes session keys to a file that the environment names.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(cafile=str(ca))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = DeadlineTLSSocket
+    return context
 
 
 def dialled(addresses: list[tuple[str, int, int]], deadline: Deadline) -> socket.socket:

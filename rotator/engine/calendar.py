@@ -29,7 +29,7 @@ from cronsim import CronSim, CronSimError
 
 from rotator.machine.ids import Millis
 
-Missed = Literal["next", "now"]
+Missed = Literal["next", "now", "skip"]
 
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND
@@ -41,6 +41,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Where cron is sampled to learn how often it fires: a leap year and what follows, so that 29 February is met.
 _SAMPLE_FROM: Final = datetime(2028, 1, 1)  # noqa: DTZ001 - a wall-clock time without a zone is what cron counts in
 _SAMPLE_FIRINGS: Final = 400
+# A window is open for a day at most, a day has 25 hours at most, and one may be missing: what is older has closed.
+_LONG_AGO: Final = 4 * DAY
+_NEVER: Final[Millis] = 2**62
 
 
 class CronRefused(ValueError):
@@ -74,8 +77,9 @@ class Schedule:
     """When a credential is to change: exactly one of `every` (ms) and `cron` (five fields, in `zone`).
 
     `jitter` (ms) is the span over which credentials are spread. `missed` says what happens when a window went by while
-    nobody was there: `next` waits for the next one, `now` runs at once. `min_age` (ms): a value younger than that is
-    not changed by cron (the hand may have been quicker than the calendar by a minute).
+    nobody was there: `next` waits for the next one, `now` runs at once, `skip` leaves this rotation out and waits for
+    the next time that the calendar itself gives. `min_age` (ms): a value younger than that is not changed by cron (the
+    hand may have been quicker than the calendar by a minute).
     """
 
     every: Millis | None = None
@@ -111,21 +115,58 @@ def next_due(schedule: Schedule, last_success: Millis | None, adopted_at: Millis
     return _clamped(schedule.window, due + offset, credential_id if schedule.jitter else None)
 
 
-def catch_up(schedule: Schedule, due: Millis, now: Millis) -> Millis:
+def catch_up(schedule: Schedule, due: Millis, now: Millis, credential_id: str) -> Millis:
     """When a run that was due at `due` may start, seen at `now`: the earliest moment, never before `due`.
 
     Not yet due: `due`. No window, or the window open: at once (`now`). The window went by while we were away (down,
-    paused, in another run): `missed: next` gives the next opening, `missed: now` gives `now`. Nothing is ever dropped,
-    and several missed times are one.
+    paused, frozen, in another run): `missed: next` gives the next opening, `now` gives `now`, `skip` the next time of
+    the calendar. Several missed times are one. Under `skip` a later window is not enough: it must be the one in which
+    a time of the calendar fell, so that a night's rotation is not made up for in the night after.
     """
     if now < due:
         return due
     window = schedule.window
-    if window is None or in_window(window, now):
+    if window is None:
         return now
-    if (window.missed or schedule.missed) == "now":
+    missed = window.missed or schedule.missed
+    if missed == "skip":
+        return _unless_missed(schedule, window, due, now, credential_id)
+    if missed == "now" or in_window(window, now):
         return now
     return window_opens(window, now)
+
+
+def _unless_missed(schedule: Schedule, window: Window, due: Millis, now: Millis, credential_id: str) -> Millis:
+    """`now`, if a time of the calendar fell into the window that is open now; else the next time of the calendar."""
+    spread_by = credential_id if schedule.jitter else None
+    coming: list[Millis] = []
+    for raw in _times(schedule, due, now - _LONG_AGO, jitter_of(credential_id, schedule.jitter)):
+        at = due if raw == due else _clamped(window, raw, spread_by)
+        if at <= now < window_closes(window, at):
+            return now
+        if at > now:
+            coming.append(at)
+            if raw > now:
+                break
+    return min(coming)
+
+
+def _times(schedule: Schedule, due: Millis, since: Millis, offset: Millis) -> Iterator[Millis]:
+    """The calendar's times from `due` on, before the window has moved them; none older than `since`. Without an end."""
+    if schedule.every is not None:
+        step = schedule.every * max(1, HOUR // schedule.every)  # an hour finds every window; fewer would only cost
+        at = due + max(0, -((due - since) // step)) * step
+        while True:
+            yield at
+            at += step
+    assert schedule.cron is not None
+    if since <= due:
+        yield due
+    at = max(due, since) - offset
+    while True:
+        at = next_firing(schedule.cron, schedule.zone, at)
+        if at + offset > due:
+            yield at + offset
 
 
 def in_window(window: Window, now: Millis) -> bool:
@@ -155,11 +196,19 @@ def window_opens(window: Window, now: Millis) -> Millis:
     raise AssertionError("a window opens within nine days")
 
 
+def window_closes(window: Window, now: Millis) -> Millis:
+    """The first moment at or after `now` at which the window is shut; 2**62 for one that is open all day."""
+    start, end = window.end % DAY_MINUTES, window.start or DAY_MINUTES
+    if start == end % DAY_MINUTES:
+        return _NEVER
+    return window_opens(Window(start, end, window.zone), now)
+
+
 def next_firing(cron: str, zone: str, after: Millis) -> Millis:
     """The first firing of `cron` strictly later than `after`. Raises CronRefused."""
     where = ZoneInfo(zone)
     for wall in _firings(cron, _wall(after, where).replace(tzinfo=None)):
-        moment = _first_showing(wall, where)
+        moment = first_showing(wall, where)
         if moment > after:  # `after` may stand in the second showing of an hour whose first is past
             return moment
     raise CronRefused("it never fires")
@@ -253,7 +302,14 @@ def _showings(wall: datetime, zone: ZoneInfo) -> list[Millis]:
     return sorted(moment for moment in both if _wall(moment, zone).replace(tzinfo=None) == wall)
 
 
-def _first_showing(wall: datetime, zone: ZoneInfo) -> Millis:
+def last_showing(wall: datetime, zone: ZoneInfo) -> Millis:
+    """The last moment at which the zone's clock shows `wall` (no zone in it); the end of the leap, if it never does."""
+    showings = _showings(wall, zone)
+    return showings[-1] if showings else first_showing(wall, zone)
+
+
+def first_showing(wall: datetime, zone: ZoneInfo) -> Millis:
+    """The first moment at which the zone's clock shows `wall` (no zone in it); the end of the leap if it never does."""
     showings = _showings(wall, zone)
     if showings:
         return showings[0]

@@ -14,7 +14,7 @@ from typing import Any
 from rotator.machine import answers
 from rotator.machine.display import Shown
 from rotator.machine.display import shown as display_of
-from rotator.machine.dryrun import Planned, Rehearsal, rehearse
+from rotator.machine.dryrun import Rehearsal, rehearse
 from rotator.machine.due import due
 from rotator.machine.events import Opened
 from rotator.machine.evolve import evolve
@@ -22,13 +22,17 @@ from rotator.machine.facts import Ending, Facts, RunKind
 from rotator.machine.holds import Limits
 from rotator.machine.plan import Plan
 
+from .freezes import frozen, kinds_passing
 from .inspection import Inspector
 from .inventory import CredentialId
 from .opening import in_use_first
+from .overview import braking_view, coming, counts, freeze_view, unmanaged
 from .planning import Planner, digest
 from .ports import Claim, Clock, CredentialRow, Debt, Ledger, RunId, RunRow
+from .rehearsed import exposure_of, lines_of, replaced_of, undoable_of
 from .requests import Json, RequestRefused, Selection
 from .retirement import certificate_of
+from .selectors import Selector, SelectorRefused, matches, parse
 from .standing import certain, meaning, uncertain
 from .tick import Tick
 from .views import credential_view, debt_view, event_view, generations_view, instant, run_exit
@@ -36,7 +40,6 @@ from .wording import answer_in_words, event_in_words, step_in_words
 
 NOT_FOUND, USAGE, BUSY = 5, 2, 6
 MOST_RUNS = 10_000
-SOON = 5
 
 
 @dataclass(slots=True)
@@ -54,38 +57,38 @@ class Enquiries:
     version: str
     owner: str
 
-    def status(self) -> Json:
+    def status(self, selector: str = "") -> Json:
         now = self.clock.now()
         rows = self.ledger.credentials()
-        debts = self.ledger.debts()
-        open_runs = [self.run(run.id) for run in self.ledger.runs(open_only=True, limit=1000)]
-        waiting = [run for run in open_runs if run["question"] is not None]
-        waits = (row for row in rows if row.next_due_at is not None and row.open_run is None)
-        coming = sorted(waits, key=lambda row: row.next_due_at or 0)
+        if selector:
+            chosen = self.selector(selector)
+            rows = [row for row in rows if matches(chosen, row.definition)]
+        names = {row.definition.id for row in rows}
+        debts = [debt for debt in self.ledger.debts() if debt.credential in names]
+        runs = [run for run in self.ledger.runs(open_only=True, limit=1000) if run.credential in names]
+        open_runs = [self.run(run.id) for run in runs]
         installation = self.ledger.installation()
+        braking = self.tick.brake.state()
+        frozen = [freeze_view(one, rows, now) for one in self.tick.freezes()]
         return {
             "installation": "" if installation is None else installation.name,
             "version": self.version,
             "now": instant(now),
             "observe": self.observing(),
-            "braked": self.tick.braked,
-            "counts": {
-                "managed": sum(row.managed for row in rows),
-                "adopted": sum(row.adopted_at is not None for row in rows),
-                "due": self.ledger.count_due(now),
-                "paused": sum(row.pause is not None for row in rows),
-                "open_runs": len(open_runs),
-                "waiting": len(waiting),
-                "debts": len(debts),
-            },
-            "next": [
-                {"credential": row.definition.id, "due": instant(row.next_due_at), "why": row.due_why}
-                for row in coming[:SOON]
-            ],
+            "braked": braking is not None and braking.holds,
+            "brake": braking_view(braking, self.tick.brake.rules().per_hour),
+            "freezes": [one for one in frozen if one["in_force"] and one["credentials"]],
+            "counts": counts(rows, open_runs, debts, now),
+            "next": coming(rows),
             "open": open_runs,
-            "waiting": waiting,
+            "waiting": [run for run in open_runs if run["question"] is not None],
             "debts": self._debts(debts),
+            "unmanaged": unmanaged(rows),
         }
+
+    def freezes(self) -> Json:
+        rows, now = self.ledger.credentials(), self.clock.now()
+        return {"items": [freeze_view(one, rows, now) for one in self.tick.freezes()]}
 
     def credentials(self, selection: Selection) -> Json:
         rows = self.select(selection)
@@ -109,6 +112,7 @@ class Enquiries:
             "again": instant(verdict.at),
             "held": "" if run is None else run.held_why,
             "held_says": "" if run is None or not run.held_why else self.words(run.held_why),
+            "freeze": self._freeze(row, run),
             "run": None if run is None else self.run(run.id),
             "steps": steps,
             "generations": generations_view(row.facts, fingerprints),
@@ -209,7 +213,8 @@ class Enquiries:
         return {"items": list(self.inspector.plugins())}
 
     def attempt(self, endpoint: str) -> Json:
-        return {"endpoint": endpoint, "steps": list(self.inspector.attempt(endpoint))}
+        managed = [row.definition for row in self.ledger.credentials() if row.managed]
+        return {"endpoint": endpoint, "steps": list(self.inspector.attempt(endpoint, managed))}
 
     def metrics(self) -> str:
         return self.render_metrics()
@@ -240,16 +245,25 @@ class Enquiries:
             raise RequestRefused("ROT-NOT-FOUND", f"no run {run}", exit=NOT_FOUND, hint="rotator runs list")
         return found
 
-    def select(self, selection: Selection) -> list[CredentialRow]:
-        """The rows that a selection means; refused if it means none."""
+    def selector(self, text: str) -> Selector:
+        """What the text selects, or a refusal that names the column."""
+        try:
+            return parse(text)
+        except SelectorRefused as refused:
+            hint = "rotator help selectors"
+            raise RequestRefused("ROT-BAD-SELECTOR", f"the selector, {refused}", exit=USAGE, hint=hint) from None
+
+    def select(self, selection: Selection, *, unmanaged: bool = False) -> list[CredentialRow]:
+        """The rows that a selection means; refused if it means none. What is no longer configured is meant by its id,
+        or where the request is a way out of that (`unmanaged`)."""
         if selection.ids:
             return [self.row(name) for name in dict.fromkeys(selection.ids)]
-        rows = [row for row in self.ledger.credentials() if row.managed]
+        rows = [row for row in self.ledger.credentials() if row.managed or unmanaged]
         if selection.workflow:
             rows = [row for row in rows if selection.workflow in row.definition.workflows]
-        elif selection.labels:
-            wanted = set(selection.labels)
-            rows = [row for row in rows if wanted <= set(row.definition.labels)]
+        elif selection.selector:
+            chosen = self.selector(selection.selector)
+            rows = [row for row in rows if matches(chosen, row.definition)]
         elif not selection.everything:
             raise RequestRefused("ROT-USAGE", "say which: ids, -l, --workflow or --all", exit=USAGE)
         if not rows:
@@ -306,6 +320,12 @@ class Enquiries:
             facts = evolve(plan, facts.but(ending=facts.ending or Ending.ABANDONED), Opened(plan.kind), now)
         return rehearse(plan, facts, now)
 
+    def _freeze(self, row: CredentialRow, run: RunRow | None) -> dict[str, Any] | None:
+        """The freeze that holds its run, or what the calendar would open."""
+        passing = frozenset[str]() if run is None else kinds_passing(run.kind, run.actor)
+        held = frozen(self.tick.freezes(), row.definition, passing, self.clock.now())
+        return None if held is None else {"id": held.freeze, "reason": held.reason, "until": instant(held.until)}
+
     def _history(self, run: RunRow) -> list[Any]:
         """All journal rows of the credential up to and with this run: a proof may be older than the campaign."""
         rows = self.ledger.runs(credential=run.credential, limit=MOST_RUNS)
@@ -349,50 +369,3 @@ class Enquiries:
             if debt.credential not in prints:
                 prints[debt.credential] = self.ledger.fingerprints(debt.credential)
         return [debt_view(debt, prints[debt.credential].get(debt.gen, "")) for debt in debts]
-
-
-def undoable_of(dry: Rehearsal) -> list[str]:
-    """What cannot be undone, in words."""
-    return [step_in_words(one.step) for one in dry.cannot_be_undone if one.step is not None]
-
-
-def replaced_of(plan: Plan, facts: Facts) -> list[str]:
-    """Of an alternating pair: whose present password will be replaced, though nobody asked for that principal."""
-    when = "by the first rotation" if plan.kind is RunKind.ADOPT else "by this run"
-    if plan.kind not in {RunKind.ADOPT, RunKind.ROTATE, RunKind.OVERLAP, RunKind.CONTAIN}:
-        return []
-    used = {home for gen in facts.current for home in facts.homes.get(gen, ())}
-    found = []
-    for one in plan.authorities:
-        if one.alternating:
-            # Without anything in use yet, an adopted value is bound to the first of the pair.
-            idle = next((home for home in one.homes() if home not in (used or {one.homes()[0]})), one.homes()[1])
-            found.append(f"the idle principal {idle}: its present password will be replaced {when}")
-    return found
-
-
-def lines_of(dry: Rehearsal) -> list[dict[str, Any]]:
-    """The lines of a rehearsal."""
-    return [
-        {
-            "n": n,
-            "leg": one.leg.value,
-            "kind": "wait" if one.step is None else one.step.kind.value,
-            "says": _wait_in_words(one) if one.step is None else step_in_words(one.step),
-        }
-        for n, one in enumerate(dry.lines, 1)
-    ]
-
-
-def _wait_in_words(one: Planned) -> str:
-    seconds = max(0, (one.until or one.at) - one.at) / 1000
-    return f"wait {seconds:g} s"
-
-
-def exposure_of(dry: Rehearsal) -> list[str]:
-    """When readers are locked out, in words."""
-    return [
-        f"from \u201c{step_in_words(one.step)}\u201d until the store is promoted, what readers fetch is refused"
-        for one in dry.exposed
-        if one.step is not None
-    ]

@@ -34,6 +34,17 @@ class Adoptable:
     says: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something at a store that a person must look at now, since somebody else may have a secret of the daemon's."""
+
+    store: str
+    reason: str
+    says: str
+    since: int
+    """Milliseconds since the epoch."""
+
+
 class Inspector(Protocol):
     """Reads of the world, through the effects."""
 
@@ -49,8 +60,9 @@ class Inspector(Protocol):
         """Probe and list, to find the handle of what the store holds now. Changes nothing."""
         ...
 
-    def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        """The reads of an endpoint against the real thing: {ability, ok, says}."""
+    def attempt(self, endpoint: str, about: Sequence[Credential] = ()) -> Sequence[Mapping[str, Any]]:
+        """The reads of an endpoint against the real thing, about what these credentials have there:
+        {kind, ability, subject, ok, verdict, code, says, do, docs}."""
         ...
 
     def plugins(self) -> Sequence[Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from rotator.machine.plan import Plan
 from rotator.machine.steps import Grade, Intent, Step
 
 from .inventory import Credential, CredentialId, Pause
+from .notices import Notice
 
 RunId = NewType("RunId", str)
 """UUIDv7 text."""
@@ -198,6 +199,13 @@ class Ledger(Protocol):
 
     def count_due(self, now: Millis) -> int: ...
     def pause(self, credential: CredentialId, pause: Pause | None) -> None: ...
+    def count_opened(self, actor: str, since: Millis) -> int:
+        """How many runs this actor opened since then."""
+        ...
+
+    def tell(self, notices: Sequence[Notice], *, documents: Mapping[str, str] | None = None) -> int:
+        """See `outbox.Outbox`: those whose key is new, with documents in the same transaction."""
+        ...
 
     # -- runs
     def open_run(

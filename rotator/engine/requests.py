@@ -27,10 +27,10 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which credentials: ids, or labels that all must hold, or a workflow, or all; exactly one way."""
+    """Which credentials: ids, or a selector (`selectors`), or a workflow, or all; exactly one way."""
 
     ids: tuple[str, ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
+    selector: str = ""
     workflow: str = ""
     everything: bool = False
 
@@ -45,9 +45,19 @@ class Caller:
 class Requests(Protocol):
     """Every request, by the command that makes it. See `docs/api.md` for the shapes."""
 
-    def status(self) -> Json:
-        """One screen: {installation, version, now, observe, paused, counts: {managed, adopted, due, overdue, open_runs,
-        waiting, debts}, next: [{credential, due, why}], waiting: [run...], debts: [debt...]}."""
+    def status(self, selector: str = "") -> Json:
+        """One screen, of all or of those selected: {installation, version, now, observe, braked, brake: {since, due,
+        per_hour, released, by, reason} | null, freezes: [freeze], counts: {managed, unmanaged, adopted, due, paused,
+        open_runs, waiting, debts}, next: [{credential, due, why}], open: [run], waiting: [run], debts: [debt],
+        unmanaged: [{credential, owner, values, open_run, command}]}. `freezes`: those in force."""
+        ...
+
+    def freezes(self) -> Json:
+        """The freeze calendar: {items: [{id, reason, zone, in_force, until, begins, except, credentials}]}."""
+        ...
+
+    def release_brake(self, caller: Caller, *, reason: str) -> Json:
+        """A person looked at the mass of due credentials: the rest of it may begin. {released: bool, due}."""
         ...
 
     def credentials(self, selection: Selection) -> Json:
@@ -58,7 +68,8 @@ class Requests(Protocol):
     def explain(self, credential: str) -> Json:
         """Why it is due or not, what holds it, next time, the steps to come: {id, verdict, checks: [{code, says, ok}],
         due, held, display, progress: {holds, all}, steps: [{kind, says, gen, home, consumer}], generations: [{gen,
-        label, homes: [{home, state, since, grade}], current, kept, doomed, fingerprint}], question}."""
+        label, homes: [{home, state, since, grade}], current, kept, doomed, fingerprint}], freeze: {id, reason, until} |
+        null, question}."""
         ...
 
     def plan(self, selection: Selection, kind: str) -> Json:
@@ -84,6 +95,10 @@ class Requests(Protocol):
 
     def retire(self, caller: Caller, workflow: str, *, apply: bool, reason: str, ticket: str) -> Json:
         """`apply` false: {workflow, retire: [credential], shared: [{credential, workflows}]}; true: as `rotate`."""
+        ...
+
+    def retire_selected(self, caller: Caller, selection: Selection, *, apply: bool, reason: str, ticket: str) -> Json:
+        """The same for a selection, also of what is no longer configured; nothing is left as shared."""
         ...
 
     def certificate(self, campaign: str) -> Json:
@@ -128,12 +143,31 @@ class Requests(Protocol):
         """Read the configuration anew, or keep the old one whole. {changed: bool, added, changed_ids, unmanaged}."""
         ...
 
+    def notify(self) -> Json:
+        """Who is told of what: {routes: [{route, events, only, channels}], channels: [{channel, type, waiting, dead,
+        sent, failing, oldest}], unrouted}. `type` null: no longer configured."""
+        ...
+
+    def deliveries(self, *, channel: str, state: str, limit: int) -> Json:
+        """Newest first: {items: [{channel, route, state, attempts, since, next, code, event, credential, message}]}.
+        `state`: waiting, sent, dead, or empty for all."""
+        ...
+
+    def test_route(self, caller: Caller, route: str) -> Json:
+        """Send a test by a route. {route, channels, message}; `deliveries` shows by `message` what becomes of it."""
+        ...
+
+    def resend(self, caller: Caller, channel: str) -> Json:
+        """Everything that was laid aside as dead waits again. {channel, again}."""
+        ...
+
     def plugins(self) -> Json:
         """{items: [{plugin, version, digest, endpoints, kinds: [{kind, title, traits}]}]}."""
         ...
 
     def attempt(self, endpoint: str) -> Json:
-        """`plugins try`: the endpoint's reads against the real thing. {endpoint, steps: [{ability, ok, says}]}."""
+        """`plugins try`: the endpoint's reads against the real thing. {endpoint, steps: [{kind, ability, subject, ok,
+        verdict, code, says, do, docs}]}; verdict: works, inconclusive, fails, missing, nothing."""
         ...
 
     def metrics(self) -> str:

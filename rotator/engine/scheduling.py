@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rotator.machine.facts import Ending, RunKind
 from rotator.machine.ids import Millis
 
-from .calendar import next_due
+from .calendar import next_due, window_opens
 from .ports import CredentialRow, RunRow
 
 RETRY_FIRST: Millis = 3_600_000
@@ -43,6 +43,8 @@ def due_time(row: CredentialRow, last_run: RunRow | None, *, retry: Millis = RET
     failed = last_run is not None and last_run.ending not in SERVED and last_run.kind is not RunKind.RECONCILE
     if failed and last_run is not None and last_run.ended_at is not None:
         again = last_run.ended_at + retry
+        if schedule.window is not None:  # failing is no missed window: it is tried again in the next
+            again = window_opens(schedule.window, again)
         if again > at:
             return Due(again, "after_a_failed_run")
     return Due(at, "policy")

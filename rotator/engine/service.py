@@ -25,6 +25,7 @@ from .ports import CredentialRow, LeaseLost, LedgerError, RunId, RunOpen, RunRow
 from .requests import Caller, Json, RequestRefused, Selection
 from .retirement import split_by_workflow
 from .scheduling import SERVED
+from .telling import Tellings
 from .wording import shown
 
 CONFLICT, NOT_FOUND, USAGE, INVALID, LEDGER = 6, 5, 2, 3, 1
@@ -41,6 +42,7 @@ class Service(Enquiries):
     reconfigure: Callable[[], Json]
     wake_workers: Callable[[], None]
     new_id: Callable[[], str]
+    tellings: Tellings
 
     def adopt(self, caller: Caller, ids: Sequence[str], *, source: str, reason: str) -> Json:
         """See `Requests`. Refused with the reason code and words if the value cannot be bound or verified."""
@@ -99,6 +101,16 @@ class Service(Enquiries):
             return listed
         return {**listed, **self._campaign(caller, alone, RunKind.RETIRE, why(reason, ticket))}
 
+    def retire_selected(self, caller: Caller, selection: Selection, *, apply: bool, reason: str, ticket: str) -> Json:
+        """See `Requests`. Also of what the configuration no longer names: this is its way out."""
+        rows = [row for row in self.select(selection, unmanaged=True) if row.adopted_at is not None]
+        if not rows:
+            raise RequestRefused("ROT-NOT-FOUND", "no adopted credential fits", exit=NOT_FOUND, hint="rotator status")
+        listed = {"workflow": "", "retire": [row.definition.id for row in rows], "shared": []}
+        if not apply:
+            return listed
+        return {**listed, **self._campaign(caller, rows, RunKind.RETIRE, why(reason, ticket))}
+
     def answer(self, caller: Caller, run: str, answer: str, *, about: Mapping[str, str], reason: str) -> Json:
         """See `Requests`. Refused with the legal answers if this one is not legal now."""
         row = self.run_row(run)
@@ -121,17 +133,36 @@ class Service(Enquiries):
         return {"paused": [row.definition.id for row in rows]}
 
     def resume(self, caller: Caller, selection: Selection, *, reason: str) -> Json:
-        """See `Requests`. Of everything: the brake is released too."""
+        """See `Requests`."""
         rows = self.select(selection)
         for row in rows:
             self.ledger.pause(row.definition.id, None)
             if row.open_run is not None:
                 self.ledger.wake(row.open_run, self.clock.now())
         self.tick.refresh(*(row.definition.id for row in rows if row.open_run is None))
-        if selection.everything:
-            self.tick.release_brake()
         self.wake_workers()
         return {"resumed": [row.definition.id for row in rows]}
+
+    def release_brake(self, caller: Caller, *, reason: str) -> Json:
+        """See `Requests`."""
+        done = self.tick.brake.release(caller.actor, reason)
+        return {"released": done is not None, "due": 0 if done is None else self.ledger.count_due(self.clock.now())}
+
+    def notify(self) -> Json:
+        """See `Requests`."""
+        return self.tellings.overview()
+
+    def deliveries(self, *, channel: str, state: str, limit: int) -> Json:
+        """See `Requests`."""
+        return self.tellings.deliveries(channel, state, limit)
+
+    def test_route(self, caller: Caller, route: str) -> Json:
+        """See `Requests`."""
+        return self.tellings.test(caller, route)
+
+    def resend(self, caller: Caller, channel: str) -> Json:
+        """See `Requests`."""
+        return self.tellings.resend(caller, channel)
 
     def reload(self, caller: Caller) -> Json:
         """See `Requests`."""

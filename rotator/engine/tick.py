@@ -1,13 +1,13 @@
 """The tick: what is due is opened, what can go on is given to a worker.
 
 One call every few seconds (by the daemon's one scheduler job) and whenever somebody wakes it. It holds no schedule of
-its own: due times are rows of the ledger. A sudden mass of due credentials is held by the brake until a person looks.
+its own: due times are rows of the ledger. A sudden mass of due credentials is slowed down by the brake (`brake`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -18,7 +18,9 @@ from rotator.machine.holds import FOREVER
 from rotator.machine.ids import Millis
 from rotator.machine.reading import debts
 
-from .calendar import in_window, window_opens
+from .brake import Brake, BrakeRules
+from .calendar import catch_up, in_window
+from .freezes import Freeze, Frozen, frozen
 from .inventory import CredentialId, paused_until
 from .opening import Opener, Order
 from .ports import Claim, Clock, CredentialRow, Ledger, LedgerError, RunOpen, RunRow
@@ -27,15 +29,16 @@ from .scheduling import Due, due_time, reconcile_time
 _LOG = structlog.get_logger()
 
 
+_BRAKE = BrakeRules()
+
+
 @dataclass(frozen=True, slots=True)
 class TickRules:
-    """`batch`: opened in one tick. `brake`: more due than this share of all managed credentials, and more than
-    `brake_floor` of them, is a sudden mass: nothing is opened by itself until a person resumes. `again`: when what
-    only an event changes is looked at again all the same."""
+    """`batch`: opened in one tick. `brake`: what a sudden mass is; the daemon's configuration may say otherwise.
+    `again`: when what only an event changes is looked at again all the same."""
 
     batch: int = 100
-    brake: float = 0.5
-    brake_floor: int = 50
+    brake: BrakeRules = _BRAKE
     retry: Millis = 3_600_000
     reconcile: Millis = 3_600_000
     again: Millis = 600_000
@@ -59,15 +62,16 @@ class Tick:
         free: Callable[[], int],
         observing: Callable[[], bool],
         managed: Callable[[], int],
+        freezes: Callable[[], Sequence[Freeze]] = lambda: (),
+        brake: Callable[[], BrakeRules] | None = None,
     ) -> None:
         self._ledger, self._clock, self._opener, self._rules = ledger, clock, opener, rules
         self._owner, self._lease = owner, lease
-        self._submit, self._free, self._observing, self._managed = submit, free, observing, managed
+        self._submit, self._free, self._observing, self.freezes = submit, free, observing, freezes
+        self.brake = Brake(ledger, clock, brake or (lambda: rules.brake), managed)
         self._lock = threading.Lock()
         self._handing = threading.Lock()
-        self._released = False
         self._reconciling: dict[CredentialId, Millis] | None = None
-        self.braked = False
 
     def __call__(self) -> None:
         """One tick. Two at once never run; a ledger that does not answer is tried again at the next."""
@@ -86,15 +90,9 @@ class Tick:
     def open_due(self) -> int:
         """Open a run for each credential that is due and not held; how many."""
         now = self._clock.now()
-        names = [*self._ledger.due(now, self._rules.batch), *self._overtaken(now)]
-        if not names:
-            self.braked = self._released = False
-            return 0
-        self.braked = self._mass(now)
-        if self.braked:
-            _LOG.warning("engine.tick.brake", due=self._ledger.count_due(now))
-            return 0
-        return sum(self._open_one(name, now) for name in names)
+        let = self.brake.pace(self._rules.batch).names
+        names = self._ledger.due(now, self._rules.batch) if let is None else let
+        return sum(self._open_one(name, now) for name in (*names, *self._overtaken(now)))
 
     def hand_out(self) -> None:
         """Give runs whose time has come to free workers, longest due first."""
@@ -114,11 +112,6 @@ class Tick:
         except LedgerError as error:
             _LOG.error("engine.tick.ledger", code=error.code)
 
-    def release_brake(self) -> None:
-        """A person looked: the present mass may begin. A later one is held again, also one after a restart."""
-        self._released = self._released or self.braked
-        self.braked = False
-
     def refresh(self, *credentials: CredentialId) -> None:
         """Write the next due times, after a run ended, a definition changed or a pause was lifted; one transaction."""
         rows = [row for row in map(self._ledger.credential, credentials) if row is not None]
@@ -130,12 +123,19 @@ class Tick:
         self._ledger.set_due([self._due_row(row) for row in self._ledger.credentials()])
         self._reconciling = None
 
+    def frozen(self, row: CredentialRow, now: Millis) -> Frozen | None:
+        """The freeze that holds what the calendar would open."""
+        return frozen(self.freezes(), row.definition, frozenset(), now)
+
     def schedule(self, row: CredentialRow, now: Millis) -> Schedule:
-        """What the machine's `due` is asked with, for the tick and for `explain`."""
+        """What the machine's `due` is asked with, for `explain`."""
+        return self._schedule(row, now, braking=self.brake.holds(row, now))
+
+    def _schedule(self, row: CredentialRow, now: Millis, *, braking: bool) -> Schedule:
         last = self.last_ended(row.definition.id)
         rotation = self._rotation(row, last)
-        window = row.definition.policy.schedule.window
-        opens = None if window is None or in_window(window, now) else window_opens(window, now)
+        starts = self._starts(row, rotation.at, now)
+        stopped = self.frozen(row, now)
         held = None if row.open_run is None else self._ledger.run(row.open_run)
         return Schedule(
             adopted=row.adopted_at is not None,
@@ -145,8 +145,11 @@ class Tick:
             asked=held is not None and row.facts.question is not None,
             observing=self._observing(),
             paused_until=paused_until(row.pause, row.definition.policy.pause, now),
-            rotate_at=rotation.at,
-            window_opens=opens,
+            frozen_until=None if stopped is None else stopped.until,
+            braked_until=FOREVER if braking and rotation.at is not None and rotation.at <= now else None,
+            rotate_at=starts.rotate_at,
+            window_opens=starts.window_opens,
+            late=starts.late,
             reconcile_at=self._reconcile_at(row, last),
         )
 
@@ -170,7 +173,7 @@ class Tick:
         row = self._ledger.credential(name)
         if row is None:
             return False
-        answer = due(self.schedule(row, now), now)
+        answer = due(self._schedule(row, now, braking=False), now)  # the brake has let it through
         if answer.open is None:
             self._ledger.set_due([(name, self._asked_again(answer.at, answer.why, now), answer.why)])
             return False
@@ -205,11 +208,16 @@ class Tick:
             self._reconciling[name] = now + self._rules.again  # unless it is opened: then all are read anew
         return overtaken
 
-    def _mass(self, now: Millis) -> bool:
-        count = self._ledger.count_due(now)
-        mass = count > self._rules.brake_floor and count > self._rules.brake * self._managed()
-        self._released = self._released and mass
-        return mass and not self._released
+    def _starts(self, row: CredentialRow, at: Millis | None, now: Millis) -> _Starts:
+        """What the window, open, closed or missed, makes of a due time."""
+        schedule = row.definition.policy.schedule
+        if at is None or schedule.window is None or at > now:
+            return _Starts(at)
+        start = catch_up(schedule, at, now, row.definition.id)
+        if start > now:
+            skips = (schedule.window.missed or schedule.missed) == "skip"
+            return _Starts(start) if skips else _Starts(at, window_opens=start)
+        return _Starts(at, late=not in_window(schedule.window, now))
 
     def _rotation(self, row: CredentialRow, last: RunRow | None) -> Due:
         return due_time(row, last, retry=self._rules.retry)
@@ -228,6 +236,13 @@ class Tick:
         if row.adopted_at is None or not debts(row.facts):
             return None
         return reconcile_time(last, self._rules.reconcile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    rotate_at: Millis | None
+    window_opens: Millis | None = None
+    late: bool = False
 
 
 _FINAL = frozenset({"retired", "removed", "not_adopted"})

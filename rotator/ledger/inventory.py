@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, update
 
 from rotator.engine.inventory import CredentialId, Pause
+from rotator.engine.notices import Notice
 from rotator.engine.ports import Installation, LedgerError
 from rotator.machine.codec import FORMAT
+from rotator.machine.facts import OWED
 from rotator.machine.ids import Gen, Millis
 
+from . import outbox
 from .rows import NO_FACTS, AnyRow, to_text
-from .tables import counters, credentials, digests, documents, fingerprints, installation
+from .tables import counters, credentials, digests, documents, fingerprints, installation, placements
 
 _ONE = 1
 
@@ -41,8 +44,11 @@ def found(connection: Connection, wanted: Installation) -> None:
     connection.execute(update(installation).values(fingerprint_check=wanted.fingerprint_check))
 
 
-def accept(connection: Connection, definitions: Mapping[CredentialId, str], files: Mapping[str, str]) -> None:
-    """Replace definitions (as JSON text) and digests as a whole; only rows that differ are written."""
+def accept(
+    connection: Connection, definitions: Mapping[CredentialId, str], files: Mapping[str, str], at: Millis
+) -> None:
+    """Replace definitions (as JSON text) and digests as a whole; only rows that differ are written. What is no longer
+    named and may be alive is told, and so is its return."""
     known = {
         row.id: (row.definition, row.managed)
         for row in connection.execute(select(credentials.c.id, credentials.c.definition, credentials.c.managed))
@@ -72,9 +78,26 @@ def accept(connection: Connection, definitions: Mapping[CredentialId, str], file
         connection.execute(update(credentials).where(here).values(values), changed)
     if gone:
         connection.execute(update(credentials).where(here).values(managed=0), gone)
+    back = [name for name, (_, managed) in known.items() if not managed and name in definitions]
+    outbox.tell(connection, _left_and_returned(connection, [one["name"] for one in gone], back, at))
     connection.execute(delete(digests))
     if files:
         connection.execute(insert(digests), [{"file": name, "digest": digest} for name, digest in files.items()])
+
+
+def _left_and_returned(
+    connection: Connection, gone: Sequence[CredentialId], back: Sequence[CredentialId], at: Millis
+) -> Sequence[Notice]:
+    alive = select(placements.c.credential).where(placements.c.state.in_([state.value for state in OWED])).distinct()
+    living = set(connection.execute(alive).scalars()) if gone else set()
+    told = [
+        Notice("unmanaged", at, f"unmanaged:{name}:{at}", name, about=f"unmanaged:{name}")
+        for name in gone
+        if name in living
+    ]
+    return told + [
+        Notice("managed_again", at, f"managed_again:{name}:{at}", name, about=f"unmanaged:{name}") for name in back
+    ]
 
 
 def read_digests(connection: Connection) -> Mapping[str, str]:

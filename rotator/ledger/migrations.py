@@ -71,7 +71,25 @@ _WOKEN: Final = (
     "CREATE INDEX runs_newest ON runs (opened_at, id)",
 )
 
-STEPS: Final[Sequence[tuple[str, ...]]] = (_FIRST, _WOKEN)
+_OUTBOX: Final = (
+    # Who is told of what: written with the event, delivered when it can be.
+    """CREATE TABLE notices (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, event TEXT NOT NULL, at INTEGER NOT NULL,
+        credential TEXT, run TEXT NOT NULL, about TEXT NOT NULL, facts TEXT NOT NULL, routed_at INTEGER, body TEXT,
+        CHECK ((routed_at IS NULL) = (body IS NULL)))""",
+    "CREATE UNIQUE INDEX notices_key ON notices (key)",
+    "CREATE INDEX notices_unrouted ON notices (sequence) WHERE routed_at IS NULL",
+    "CREATE INDEX notices_routed ON notices (routed_at) WHERE routed_at IS NOT NULL",
+    """CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, notice INTEGER NOT NULL REFERENCES notices (sequence),
+        channel TEXT NOT NULL, route TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'dead')),
+        attempts INTEGER NOT NULL, first_at INTEGER NOT NULL, next_at INTEGER, last_at INTEGER, code TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX deliveries_once ON deliveries (notice, channel)",
+    "CREATE INDEX deliveries_waiting ON deliveries (channel, id, next_at) WHERE state = 'waiting'",
+    "CREATE INDEX deliveries_of_channel ON deliveries (channel, state)",
+)
+
+STEPS: Final[Sequence[tuple[str, ...]]] = (_FIRST, _WOKEN, _OUTBOX)
 """Migration n is STEPS[n - 1]."""
 
 SCHEMA_VERSION: Final = len(STEPS)

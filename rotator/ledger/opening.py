@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from rotator.engine.ports import LedgerError
@@ -97,8 +96,10 @@ def _to_wal(connection: Connection) -> None:
         except sqlite3.OperationalError as error:
             if code_of(error) != "locked" or attempt == _OPENINGS - 1:
                 raise
-            with suppress(OperationalError), connection.begin():
-                pass  # SQLite refuses the switch at once, without its busy wait: wait for the write lock instead
+            # SQLite refuses the switch at once, without its busy wait: wait for the write lock instead. Who does not
+            # get it in that time is told so, and not fifty times over.
+            with connection.begin():
+                pass
         else:
             if mode != "wal":
                 raise LedgerError("unavailable")  # a file system without shared memory: WAL cannot work there

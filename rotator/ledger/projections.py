@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from rotator.engine.inventory import CredentialId
+from rotator.engine.notices import of_events
 from rotator.engine.ports import RunId
 from rotator.machine.codec import FORMAT
 from rotator.machine.events import Event, Finished, Intended
@@ -21,6 +22,7 @@ from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.reading import debts
 from rotator.machine.steps import StepKind
 
+from . import outbox
 from .tables import credentials, placements, probes
 
 RENEWS = frozenset({RunKind.ROTATE, RunKind.OVERLAP, RunKind.CONTAIN})
@@ -60,8 +62,8 @@ def project(
     known: Known,
     at: Millis,
 ) -> None:
-    """Facts, placements, probes, the open run and what an ending means for the credential. `events` with their journal
-    sequence numbers."""
+    """Facts, placements, probes, the open run, what an ending means for the credential, what somebody is to be told.
+    `events` with their journal sequence numbers."""
     ending = next((event.ending for _, event in reversed(events) if isinstance(event, Finished)), None)
     bound = {"b_id": credential, "b_facts": known.text, "b_sequence": known.sequence, "b_format": FORMAT}
     connection.execute(_FACTS, bound | {"b_open": run if ending is None else None})
@@ -70,7 +72,8 @@ def project(
         connection.execute(update(credentials).where(here).values(adopted_at=at, last_success_at=None))
     elif ending in SERVES and kind in RENEWS:
         connection.execute(update(credentials).where(here).values(last_success_at=at))
-    _place(connection, credential, known.facts, at)
+    owed = _place(connection, credential, known.facts, at)
+    outbox.tell(connection, of_events(credential, run, kind, events, owed, at))
     counted = [
         {"sequence": sequence, "endpoint": event.step.home.endpoint, "principal": event.step.home.principal, "at": at}
         for sequence, event in events
@@ -80,7 +83,8 @@ def project(
         connection.execute(insert(probes), counted)
 
 
-def _place(connection: Connection, credential: CredentialId, facts: Facts, at: Millis) -> None:
+def _place(connection: Connection, credential: CredentialId, facts: Facts, at: Millis) -> int:
+    """Write what differs. How many debts there are."""
     known = {(row.gen, row.endpoint, row.principal): row for row in connection.execute(_PLACED, {"b_id": credential})}
     owed = set(debts(facts))
     wanted = {_key(gen, home): (gen, home, row.state.value) for (gen, home), row in facts.placements.items()}
@@ -103,6 +107,7 @@ def _place(connection: Connection, credential: CredentialId, facts: Facts, at: M
             connection.execute(update(placements).where(*_is(credential, key)).values(values))
     for key in known.keys() - wanted.keys():
         connection.execute(delete(placements).where(*_is(credential, key)))
+    return len(owed)
 
 
 def _key(gen: Gen, home: Home) -> Key:

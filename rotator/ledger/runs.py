@@ -151,6 +151,11 @@ def _note_fingerprint(connection: Connection, credential: CredentialId, observed
         connection.execute(insert(fingerprints).values(row))
 
 
+def opened_statement(actor: str, since: Millis) -> Select[int]:
+    """How many runs an actor opened since then, itself included."""
+    return select(func.count()).select_from(runs).where(runs.c.opened_at >= since, runs.c.actor == actor)
+
+
 def claim_next(connection: Connection, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
     """Claim the open run that has been due longest."""
     row = connection.execute(next_statement(), {"now": now}).one_or_none()

@@ -15,6 +15,8 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 
 from rotator.engine.inventory import Credential, CredentialId, Pause
+from rotator.engine.notices import Notice
+from rotator.engine.outbox import ChannelFigures, Delivery, DeliveryState, Tried, Waiting
 from rotator.engine.ports import (
     Claim,
     Clock,
@@ -31,7 +33,7 @@ from rotator.machine.events import Event
 from rotator.machine.facts import Facts
 from rotator.machine.ids import Gen, Home, Millis
 
-from . import inventory, runs
+from . import inventory, outbox, runs
 from .backup import copy_to
 from .failures import translated
 from .guard import guarded
@@ -105,7 +107,7 @@ class SqliteLedger:
         if len(texts) != len(definitions):
             raise LedgerError("duplicate_credential")
         files = dict(digests)
-        self._writer.do(lambda c: inventory.accept(c, texts, files))
+        self._writer.do(lambda c: inventory.accept(c, texts, files, at))
 
     def digests(self) -> Mapping[str, str]:
         """Digest by file."""
@@ -142,6 +144,10 @@ class SqliteLedger:
     def count_due(self, now: Millis) -> int:
         """By the index `credentials_due` alone."""
         return self._read(lambda c: c.execute(inventory.count_due_statement(), {"now": now}).scalar_one())
+
+    def count_opened(self, actor: str, since: Millis) -> int:
+        """By the index `runs_newest`."""
+        return self._read(lambda c: c.execute(runs.opened_statement(actor, since)).scalar_one())
 
     def pause(self, credential: CredentialId, pause: Pause | None) -> None:
         """Raises LedgerError("unknown_credential")."""
@@ -238,6 +244,58 @@ class SqliteLedger:
     def probes(self, home: Home, since: Millis) -> int:
         """From `since` on, itself included."""
         return self._read(lambda c: c.execute(runs.probes_statement(home, since)).scalar_one())
+
+    # -- the outbox (`engine.outbox.Outbox`)
+    def tell(self, notices: Sequence[Notice], *, documents: Mapping[str, str] | None = None) -> int:
+        """Those whose key is new, and the documents; one transaction."""
+        kept = dict(documents or {})
+
+        def write(connection: Connection) -> int:
+            for name, text in kept.items():
+                inventory.keep_document(connection, name, text)
+            return outbox.tell(connection, notices)
+
+        return self._writer.do(write)
+
+    def unrouted(self, limit: int) -> Sequence[Waiting]:
+        """Oldest first."""
+        return self._read(lambda c: outbox.unrouted(c, limit))
+
+    def route(self, sequence: int, body: str, to: Sequence[tuple[str, str]], at: Millis) -> None:
+        """Once."""
+        self._writer.do(lambda c: outbox.route(c, sequence, body, to, at))
+
+    def waiting(self, now: Millis) -> Sequence[str]:
+        """By the index `deliveries_waiting` alone."""
+        return self._read(lambda c: outbox.waiting(c, now))
+
+    def deliverable(self, now: Millis, channel: str, limit: int) -> Sequence[Delivery]:
+        """Oldest first."""
+        return self._read(lambda c: outbox.deliverable(c, now, channel, limit))
+
+    def tried(self, outcome: Tried) -> None:
+        """Of a delivery that waits."""
+        self._writer.do(lambda c: outbox.tried(c, outcome))
+
+    def deliveries(self, state: DeliveryState | None, channel: str, limit: int) -> Sequence[Delivery]:
+        """Newest first."""
+        return self._read(lambda c: outbox.listed(c, state, channel, limit))
+
+    def resend(self, channel: str, at: Millis) -> int:
+        """How many."""
+        return self._writer.do(lambda c: outbox.resend(c, channel, at))
+
+    def channels(self) -> Sequence[ChannelFigures]:
+        """By name."""
+        return self._read(outbox.channels)
+
+    def oldest_unrouted(self) -> Millis | None:
+        """When it was made."""
+        return self._read(outbox.oldest_unrouted)
+
+    def forget(self, before: Millis) -> int:
+        """A thousand at a time."""
+        return self._writer.do(lambda c: outbox.forget(c, before))
 
     # -- fingerprints
     def fingerprint(self, credential: CredentialId, gen: Gen, text: str) -> None:

@@ -135,6 +135,36 @@ probes = Table(
     _number("at", "when the probe was intended"),
 )
 
+notices = Table(
+    "notices",
+    SCHEMA,
+    _number("sequence", "order of the outbox, never used again", key=True),
+    _text("key", "its own for ever: the same thing is told once"),
+    _text("event", "name of an event of engine.notices"),
+    _number("at", "when it happened"),
+    _text("credential", "whose it is", null=True),
+    _text("run", "the run; may be empty"),
+    _text("about", "binds what belongs together; may be empty"),
+    _text("facts", "JSON object of slugs and numbers"),
+    _number("routed_at", "when it was decided who is told; NULL: not yet", null=True),
+    _text("body", "JSON of the message, made when it was routed", null=True),
+)
+
+deliveries = Table(
+    "deliveries",
+    SCHEMA,
+    _number("id", "number, never used again", key=True),
+    Column("notice", Integer, ForeignKey("notices.sequence"), nullable=False, comment="what is told"),
+    _text("channel", "by which configured channel"),
+    _text("route", "by which configured route it came to it"),
+    _text("state", "outbox.DeliveryState"),
+    _number("attempts", "how often it was tried"),
+    _number("first_at", "since when it waits"),
+    _number("next_at", "when it is tried next; NULL: not again", null=True),
+    _number("last_at", "when it was tried last", null=True),
+    _text("code", "slug of what the last attempt met; empty: nothing"),
+)
+
 fingerprints = Table(
     "fingerprints",
     SCHEMA,

@@ -34,7 +34,9 @@ class Schedule:
     """Not before this after a run that did not succeed."""
     rotate_at: Millis | None = None
     window_opens: Millis | None = None
-    """When a closed window opens; None while it is open or there is none."""
+    """When a closed window opens; None while it is open, there is none, or none is waited for."""
+    late: bool = False
+    """The window is closed and was missed, and the policy says not to wait for the next."""
     reconcile_at: Millis | None = None
     """When debts are worked on next; None without debts."""
 
@@ -106,7 +108,7 @@ def _rotation(s: Schedule, now: Millis) -> Due | None:
         return None
     if s.window_opens is not None and s.window_opens > now:
         return Due(None, "outside_window", s.window_opens) if _nothing_owed(s, now) else None
-    return Due(RunKind.ROTATE, "due")
+    return Due(RunKind.ROTATE, "missed_window" if s.late else "due")
 
 
 def _nothing_owed(s: Schedule, now: Millis) -> bool:

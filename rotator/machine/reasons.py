@@ -72,6 +72,7 @@ DUE: dict[str, str] = {
     "backing_off": "the last run did not succeed: not again yet",
     "outside_window": "the window is closed",
     "due": "the policy's time has come",
+    "missed_window": "the window went by while nobody was there, and the policy says to run at once",
     "debts": "something old is not proven dead yet",
     "not_due": "the policy's time has not come",
     "no_schedule": "the policy gives no time",

@@ -128,8 +128,11 @@ def room(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
             needs: Needs = ()
             for gen, row in owed:
                 kills = row.state in LIVES or row.state is State.ACCEPTED
-                needs += (kill_needs if kills else prove_needs)(plan, facts, gen, home, row, target, now)
-            return needs
+                wanted = (kill_needs if kills else prove_needs)(plan, facts, gen, home, row, target, now)
+                if row.state is State.ACCEPTED:  # a person has answered what could be asked about it
+                    wanted = tuple(one for one in wanted if not isinstance(one, Impossible))
+                needs += wanted
+            return needs or ask(Topic.NO_ROOM, policy=True)
     return ()
 
 

@@ -182,10 +182,12 @@ class Page:
 
 @data
 class RevokeRequest:
-    """Kill exactly this one. `value` only where `Kind.revoke_by_value`."""
+    """Kill exactly this one. `value` only where `Kind.revoke_by_value`. `fields`: at a consumer, the names of the
+    fields that it holds and shall forget; never their values."""
 
     target: Generation
     value: Secret | None = None
+    fields: tuple[str, ...] = ()
 
 
 @data

@@ -100,7 +100,9 @@ class Response(Protocol):
     @property
     def body(self) -> Body: ...
 
-    def header(self, name: str) -> str | None: ...
+    def header(self, name: str) -> str | None:
+        """The first header of that name, in any case; of `Set-Cookie` all of them, a line each."""
+        ...
 
     def ok(self, *statuses: int) -> Body:
         """The body if the status is listed, else raises by the standard table of `docs/plugins.md`."""

@@ -16,7 +16,7 @@ from rotator.engine.traits import KindTraits
 from .connections import Endpoint
 from .documents import Path_
 from .governance import Authority, Consumer, Credential, Policy
-from .objections import Parts, authorities_of
+from .objections import Parts, authorities_of, interval_of
 from .problems import Problem, nearest
 from .sources import Sources
 from .values import format_duration
@@ -139,7 +139,7 @@ def _bounds(asked: _Asked, installation: str) -> Iterator[Problem]:
     if policy is None:
         return
     try:
-        life = calendar.shortest_interval(policy.schedule()) + policy.jitter + policy.overlap
+        life = interval_of(policy.schedule()) + policy.jitter + policy.overlap
     except (calendar.CronRefused, ValueError):
         return  # told as an objection to the policy itself
     if traits.expiry_max_ms is not None and life > traits.expiry_max_ms:

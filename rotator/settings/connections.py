@@ -11,10 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from .aws_auth import AwsAuth, Region
+from .freezes import Brake
 from .values import (
     Count,
     Duration,
     FilePath,
+    FileRef,
     Listen,
     Model,
     Mount,
@@ -30,13 +33,7 @@ from .values import (
     is_loopback,
     refuse,
 )
-
-
-class FileRef(Model):
-    """A value in a file of its own (mode 0600, owned by the daemon's user)."""
-
-    file: FilePath
-    """Full path of the file."""
+from .vault_auth import VaultAuth, check_transport
 
 
 class ValueRef(Model):
@@ -88,6 +85,8 @@ class Daemon(Model):
     """How soon a passing failure is tried again; doubled after each further one."""
     backoff_max: PositiveDuration = 300_000
     """The longest that it waits so."""
+    brake: Brake = Brake()
+    """What slows down a sudden mass of due credentials."""
 
     @model_validator(mode="after")
     def _backoff_grows(self) -> Daemon:
@@ -102,32 +101,6 @@ class Plugins(Model):
 
     allow: Names
     """Names of plugins. Nothing else is imported."""
-
-
-class AppRole(Model):
-    """Login by AppRole."""
-
-    role_id: Text
-    """The role's id (not a secret)."""
-    secret_id: FileRef
-    """File with the secret id."""
-    mount: Mount = "approle"
-    """Where the auth method is mounted."""
-
-
-class VaultAuth(Model):
-    """How the daemon logs in: exactly one of `approle` and `token`."""
-
-    approle: AppRole | None = None
-    """Login by AppRole; renewed and repeated by the daemon."""
-    token: FileRef | None = None
-    """File with a token that somebody else renews."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> VaultAuth:
-        if (self.approle is None) == (self.token is None):
-            raise refuse("CFG-CONFLICT", "say exactly one of `approle` and `token`")
-        return self
 
 
 class VaultStore(Model):
@@ -150,6 +123,7 @@ class VaultStore(Model):
     @model_validator(mode="after")
     def _encrypted(self) -> VaultStore:
         check_encrypted(self.url, self.insecure)
+        check_transport(self.auth, self.url)
         return self
 
 
@@ -163,11 +137,34 @@ class LocalStore(Model):
     """32 bytes, in a file of their own, not beside the store or the ledger."""
 
 
-Store = Annotated[VaultStore | LocalStore, Field(discriminator="type")]
-STORE_TYPES = ("vault", "local")
-LATER_STORE_TYPES: Mapping[str, str] = {
-    "aws": "AWS Secrets Manager is not in this release: use `vault` or `local`",
-}
+class AwsStore(Model):
+    """AWS Secrets Manager: the secrets of one account and region; those of other accounts by their full ARN."""
+
+    type: Literal["aws"]
+    region: Region
+    """Region, such as eu-central-1."""
+    auth: AwsAuth = AwsAuth()
+    """Login."""
+    kms_key: Text | None = None
+    """Key of secrets that the daemon creates: ARN, id or alias; none: AWS's own. What exists keeps its key."""
+    url: Url | None = None
+    """Address in place of the region's own: a VPC endpoint."""
+    sts_url: Url | None = None
+    """The same of STS, for taking roles."""
+    ca: FilePath | None = None
+    """Bundle of the authorities that sign the certificates; none: the system's."""
+    insecure: bool = False
+    """Allows plain http to another machine. Values then travel in clear."""
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> AwsStore:
+        for name in ("url", "sts_url"):
+            check_encrypted(getattr(self, name) or "", self.insecure, name)
+        return self
+
+
+Store = Annotated[VaultStore | LocalStore | AwsStore, Field(discriminator="type")]
+STORE_TYPES = ("vault", "local", "aws")
 
 
 class Login(Model):
@@ -177,6 +174,9 @@ class Login(Model):
     """Account or client on the platform."""
     value: ValueRef
     """Where its secret stands."""
+    handle: ValueRef | None = None
+    """Where the id of that secret stands, for platforms that want both (AWS: the access key id). It may be a reference
+    field that changes with the value."""
 
 
 class ProbeLimitOverride(Model):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,6 @@ from .problems import Problem
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 Path_ = tuple[str | int, ...]
 
-SUFFIXES: Final = (".yaml", ".yml")
 LARGEST_FILE: Final = 32 * 1024 * 1024
 MOST_NODES: Final = 3_000_000  # an alias inside an alias inside an alias grows without end; this is where it stops
 
@@ -40,6 +39,8 @@ class Document:
     data: dict[str, Plain]
     root: MappingNode | None
     problems: tuple[Problem, ...] = ()
+    section: str = ""
+    """The only section that it may hold, because of the folder in which it lies; empty: all."""
 
     def locate(self, path: Path_) -> tuple[int, int]:
         """Line and column (from 1) of the last key of `path` that exists; of an item of a list, where it begins."""
@@ -62,6 +63,16 @@ class Document:
             node = pair[1]
         return (node.start_mark.line + 1, node.start_mark.column + 1) if node is not None else (1, 1)
 
+    def is_blank(self, path: Path_) -> bool:
+        """Whether nothing at all is written behind the key of `path`, not even `null`."""
+        node: Node | None = self.root
+        for step in path:
+            pair = _step(node, step)
+            if pair is None:
+                return False
+            node = pair[1]
+        return isinstance(node, ScalarNode) and node.value == "" and node.style is None
+
     def problem(
         self, code: str, message: str, path: Path_ = (), *, value: bool = False, suggestion: str = ""
     ) -> Problem:
@@ -79,26 +90,17 @@ def problem_at(
     return Problem(code, message, where, document.name, line, column, suggestion, excerpt, caret)
 
 
-def files_of(path: Path) -> tuple[Path, ...]:
-    """The file itself, or every *.yaml and *.yml directly inside a directory, sorted by name (hidden ones left out)."""
-    if not path.is_dir():
-        return (path,)
-    return tuple(
-        sorted(
-            found
-            for found in path.iterdir()
-            if found.suffix in SUFFIXES and not found.name.startswith(".") and found.is_file()
-        )
-    )
-
-
 def digests(paths: Sequence[Path]) -> dict[str, str]:
     """sha256 of every file, by name: what tells that nothing changed since the definitions were accepted."""
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, section: str = "") -> Document:
     """Read one file. What is wrong with it stands in `problems`; `data` is then as much as could be built."""
+    return replace(_read(path), section=section)
+
+
+def _read(path: Path) -> Document:
     name = str(path)
     try:
         raw = path.read_bytes()
@@ -117,7 +119,9 @@ def parse_document(name: str, text: str, digest: str = "") -> Document:
     """Parse one text of YAML 1.2 (see `read_document`)."""
     source = SourceText(text)
     try:
-        nodes = list(YAML(typ="safe", pure=True).compose_all(text))
+        reader = YAML(typ="safe", pure=True)
+        reader.composer.warn_double_anchors = False  # it would go past our problems to standard error
+        nodes = list(reader.compose_all(text))
     except MarkedYAMLError as bad:
         return _bad_yaml(name, source, digest, bad)
     except (YAMLError, ValueError):

@@ -23,13 +23,16 @@ _HARMLESS: Final = frozenset(  # one paragraph reads better than sixty lines
     apiVersion installation ledger socket listen tick workers deadline landing allow type url ca mount namespace role_id
     file path in plugin pack principal principals store field insecure per failures live settle allow_uids backoff
     backoff_max old_lives derived_live every cron zone from to missed jitter min_age overlap attempts span fresh times
-    over grade history by reason until owner purpose workflows expires tier policy endpoint kind scopes handle fields
+    share at_least per_hour expiring only except channels routes events host port user tls sender debt_after
+    expiry_before give_up_after runbook over grade history by reason until owner purpose workflows expires tier policy
+    endpoint kind scopes handle fields
     """.split()  # noqa: SIM905
 )
 _OURS: Final = _HARMLESS | frozenset(
     """
-    daemon plugins stores endpoints policies credentials fingerprint_key auth approle secret_id token key value admin
-    config traits probe_limit window patience kill_patience proof pause labels params authority authorities consumers
+    daemon plugins stores endpoints policies credentials freezes notify brake login fingerprint_key auth approle
+    secret_id token key value admin config traits probe_limit window patience kill_patience proof pause labels params
+    authority authorities consumers
     """.split()  # noqa: SIM905
 )
 _HIDDEN_NAMES: Final = re.compile(

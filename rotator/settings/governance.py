@@ -28,7 +28,7 @@ from .values import (
     refuse,
 )
 
-Missed = Literal["next", "now"]
+Missed = Literal["next", "now", "skip"]
 
 
 class Window(Model):
@@ -41,7 +41,8 @@ class Window(Model):
     zone: Text | None = None
     """IANA name of the zone whose clock counts; none: the policy's."""
     missed: Missed | None = None
-    """A window that went by while nobody was there: `next` waits for the next one, `now` runs at once."""
+    """A window that went by while nobody was there: `next` waits for the next one, `now` runs at once, `skip` leaves
+    this rotation out."""
 
     @model_validator(mode="after")
     def _two_times(self) -> Window:
@@ -58,6 +59,13 @@ class Patience(Model):
     attempts: Annotated[int, Field(ge=1, le=10_000)] = 8
     """Number of attempts."""
     span: Duration = 3_600_000
+    """Time since the first of them."""
+
+
+class KillPatience(Patience):
+    """How long revoking and proving are tried again before the run ends owing: both must be used up."""
+
+    span: Duration = 86_400_000
     """Time since the first of them."""
 
 
@@ -87,6 +95,8 @@ class Pause(Model):
 class Policy(Model):
     """When a credential changes, and how carefully."""
 
+    parent: Name | None = None
+    """A policy from which everything is taken that is not said here; `null` takes a key away again."""
     every: PositiveDuration | None = None
     """Span between two rotations (`30d`)."""
     cron: Text | None = None
@@ -98,14 +108,14 @@ class Policy(Model):
     jitter: Duration = 0
     """Credentials are spread over this span, each at a fixed share of it."""
     missed: Missed | None = None
-    """For a missed window: `next` (default) or `now`."""
+    """For a missed window: `next` (default), `now` or `skip`."""
     min_age: Duration = 0
     """A value younger than this is not changed by cron."""
     overlap: Duration
     """How long old and new are both accepted. `0s`: the old one is revoked (or dies) at once."""
     patience: Patience = Patience()
     """For every step but revoking and proving."""
-    kill_patience: Patience = Patience.model_validate({"span": "24h"})
+    kill_patience: KillPatience = KillPatience()
     """For revoking and proving; after it the run ends owing, and the daemon goes on outside the run."""
     fresh: PositiveDuration = 300_000
     """Before a revoke, what serves must have been seen alive this recently."""

@@ -10,14 +10,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .connections import Daemon, Endpoint, Plugins, Store
+from .freezes import Freeze, strange_labels
 from .governance import Credential, Policy
-from .values import Installation, Model
+from .notify import Notify, references_of
+from .values import Installation, Model, refuse
 
 API_VERSION = "rotator/v1"
-SECTIONS = ("stores", "endpoints", "policies", "credentials")
+SECTIONS = ("stores", "endpoints", "policies", "credentials", "freezes")
 
 
 class Configuration(Model):
@@ -39,6 +41,30 @@ class Configuration(Model):
     """When credentials change, and how carefully."""
     credentials: Mapping[str, Credential] = Field(default_factory=dict)
     """What is governed."""
+    freezes: Mapping[str, Freeze] = Field(default_factory=dict)
+    """Spans of time in which nothing is changed that can wait."""
+    notify: Notify | None = None
+    """Who is told of what."""
+
+    @model_validator(mode="after")
+    def _labels_that_exist(self) -> Configuration:
+        """A selector by a label that no credential has is a slip, and would hold or tell nothing in silence."""
+        known = frozenset(label for one in self.credentials.values() for label in one.labels)
+        routes = self.notify.routes if self.notify else {}
+        asked: list[tuple[tuple[str, ...], str | None]]
+        asked = [(("freezes", name, "only"), one.only) for name, one in self.freezes.items()]
+        asked += [(("notify", "routes", name, "only"), route.only) for name, route in routes.items()]
+        for path, text in asked if self.credentials else []:
+            for label in strange_labels(text, known) if text else []:
+                raise refuse("CFG-UNKNOWN-REF", f"no credential has a label `{label}`", at=path)
+        return self
+
+    @model_validator(mode="after")
+    def _stores_that_exist(self) -> Configuration:
+        for path, ref in references_of(self.notify):
+            if ref.store is not None and ref.store not in self.stores:
+                raise refuse("CFG-UNKNOWN-REF", "no store of this name is defined under `stores`", at=(*path, "store"))
+        return self
 
     @property
     def allowed_plugins(self) -> frozenset[str]:

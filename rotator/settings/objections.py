@@ -21,6 +21,8 @@ from .governance import Authority, Credential, Policy
 from .models import Configuration
 from .problems import Problem, nearest
 from .sources import Sources
+from .store_objections import unwrapped_twice
+from .twins import same_endpoints, same_stores
 from .values import format_duration
 
 SHORTEST_WINDOW: Millis = 15 * calendar.MINUTE
@@ -53,6 +55,7 @@ def objections(parts: Parts, sources: Sources, now: Millis | None = None) -> lis
     found += _same_principal(parts, sources)
     found += _same_field(parts, sources)
     found += _same_consumer(parts, sources)
+    found += unwrapped_twice(parts.stores, sources)
     if now is not None:
         found += _expiries(parts, sound, sources, now)
     return found
@@ -85,7 +88,7 @@ def _zones(here: Path_, policy: Policy, sources: Sources) -> Iterator[Problem]:
 
 def _spans(here: Path_, policy: Policy, sources: Sources) -> Iterator[Problem]:
     schedule = policy.schedule()
-    interval = calendar.shortest_interval(schedule)
+    interval = interval_of(schedule)
     every = format_duration(interval)
     if policy.overlap >= interval:
         words = f"the overlap is not over when the next rotation is due, {every} after the last: make it shorter"
@@ -115,10 +118,11 @@ def _without_use(here: Path_, policy: Policy, sources: Sources) -> Iterator[Prob
 def _same_principal(parts: Parts, sources: Sources) -> Iterator[Problem]:
     """Two credentials on one principal change each other's value, or count each other's as strays."""
     first: dict[tuple[str, str, str], tuple[str, Path_]] = {}
+    twins = same_endpoints(parts.endpoints)
     for name, credential in parts.credentials.items():
         for path, authority in authorities_of(name, credential):
             for principal in authority.homes:
-                place = (authority.endpoint, authority.kind, principal)
+                place = (twins.get(authority.endpoint, authority.endpoint), authority.kind, principal)
                 if place in first and first[place][0] != name:
                     other, there = first[place]
                     words = (
@@ -135,12 +139,13 @@ def _same_principal(parts: Parts, sources: Sources) -> Iterator[Problem]:
 
 def _same_field(parts: Parts, sources: Sources) -> Iterator[Problem]:
     first: dict[tuple[str, str, str], tuple[str, Path_]] = {}
+    twins = same_stores(parts.stores)
     for name, credential in parts.credentials.items():
         store = credential.store
         here: Path_ = ("credentials", name, "store")
         used = [(store.value, (*here, "value")), *((one, (*here, "fields", one)) for one in store.fields)]
         for key, path in used:
-            place = (store.store, store.path, key)
+            place = (twins.get(store.store, store.store), store.path, key)
             if place in first:
                 other, there = first[place]
                 words = f"`{other}` ({sources.place(there)}) already writes this field of this secret"
@@ -150,22 +155,44 @@ def _same_field(parts: Parts, sources: Sources) -> Iterator[Problem]:
     for name, endpoint in parts.endpoints.items():
         value = endpoint.admin.value if endpoint.admin is not None else None
         if value is not None and value.store is not None:
-            governed = first.get((value.store, str(value.path), str(value.field)))
+            governed = first.get((twins.get(value.store, value.store), str(value.path), str(value.field)))
             credential_there = parts.credentials.get(governed[0]) if governed else None
             if governed and credential_there and credential_there.store.value != value.field:
                 words = f"this field holds a reference of `{governed[0]}`, not its value"
                 here = ("endpoints", name, "admin", "value", "field")
                 yield sources.problem("CFG-SAME-PLACE", words, here, value=True)
+            elif governed and credential_there:
+                yield from _id_stays(name, endpoint, governed[0], credential_there, sources)
+
+
+def _id_stays(
+    name: str, endpoint: Endpoint, governed: str, credential: Credential, sources: Sources
+) -> Iterator[Problem]:
+    """An admin's value is rotated, and the id that is read with it would be another value's."""
+    handle = None if endpoint.admin is None else endpoint.admin.handle
+    if handle is None:
+        return
+    place = (handle.store, handle.path)
+    source = (
+        credential.store.fields.get(str(handle.field))
+        if place == (credential.store.store, credential.store.path)
+        else None
+    )
+    if source != "handle":
+        words = f"`{governed}` changes the value and this id stays: name the field of the same secret that it fills"
+        words += " with `handle`"
+        yield sources.problem("CFG-SAME-PLACE", words, ("endpoints", name, "admin", "handle"))
 
 
 def _same_consumer(parts: Parts, sources: Sources) -> Iterator[Problem]:
     first: dict[tuple[str, str, str, str], tuple[str, Path_]] = {}
+    twins = same_endpoints(parts.endpoints)
     for name, credential in parts.credentials.items():
         for number, consumer in enumerate(credential.consumers):
             here: Path_ = ("credentials", name, "consumers", number)
             key = "path" if consumer.path is not None else "principal"
             for written in consumer.fields or {"": "value"}:
-                place = (consumer.endpoint, consumer.kind, consumer.subject, written)
+                place = (twins.get(consumer.endpoint, consumer.endpoint), consumer.kind, consumer.subject, written)
                 if place in first:
                     other, there = first[place]
                     whose = "this credential" if other == name else f"`{other}`"
@@ -187,6 +214,12 @@ def _expiries(parts: Parts, sound: Mapping[str, Policy], sources: Sources, now: 
         elif policy is not None and calendar.next_due(policy.schedule(), None, now, name) > ends:
             words = "the credential expires before a rotation that would be due after one made today"
             yield sources.problem("CFG-EXPIRY-NEAR", words, path, value=True, warning=True)
+
+
+@functools.lru_cache(maxsize=4096)
+def interval_of(schedule: calendar.Schedule) -> Millis:
+    """`calendar.shortest_interval`, remembered: a cron is sampled for it, and several ask. Raises CronRefused."""
+    return calendar.shortest_interval(schedule)
 
 
 def authorities_of(name: str, credential: Credential) -> list[tuple[Path_, Authority]]:

@@ -44,9 +44,10 @@ def _ids(sources: Sources) -> Iterator[Problem]:
 def _uses(data: dict[str, Plain]) -> Iterator[tuple[Path_, str, Plain]]:
     """Every place that names a store, an endpoint or a policy: path, section, name."""
     for name, endpoint in _mapping(data.get("endpoints")).items():
-        value = _mapping(_mapping(_mapping(endpoint).get("admin")).get("value"))
-        if "store" in value:
-            yield ("endpoints", name, "admin", "value", "store"), "stores", value["store"]
+        admin = _mapping(_mapping(endpoint).get("admin"))
+        for part in ("value", "handle"):
+            if "store" in _mapping(admin.get(part)):
+                yield ("endpoints", name, "admin", part, "store"), "stores", _mapping(admin[part])["store"]
     for name, definition in _mapping(data.get("credentials")).items():
         credential = _mapping(definition)
         here: Path_ = ("credentials", name)

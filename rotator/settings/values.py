@@ -223,3 +223,10 @@ Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "f
 Names = Annotated[tuple[Name, ...], BeforeValidator(as_tuple)]
 Count = Annotated[int, Field(ge=1)]
 Uid = Annotated[int, Field(ge=0, le=2**32 - 2)]
+
+
+class FileRef(Model):
+    """A value in a file of its own (mode 0600, owned by the daemon's user)."""
+
+    file: FilePath
+    """Full path of the file."""

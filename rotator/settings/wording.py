@@ -6,18 +6,18 @@ never repeats it.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .connections import LATER_STORE_TYPES, STORE_TYPES, FileRef, ValueRef
+from .connections import STORE_TYPES
 from .documents import Path_
 from .excerpts import hides
 from .models import API_VERSION, Configuration
 from .problems import Problem, nearest
+from .shapes import field_type, is_reference, keys_of, names_a_file, unwrapped
 from .sources import Sources
 
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -72,7 +72,7 @@ def one_problem(detail: ErrorDetails, sources: Sources) -> Problem:
         return _store_type(path, value, sources)
     if kind == "literal_error":
         return _word(path, value, _literals(expected), sources)
-    if _is_reference(expected) and isinstance(value, str | int | float):
+    if (is_reference(expected) or names_a_file(expected)) and isinstance(value, str | int | float):
         return sources.problem("CFG-SECRET-IN-CLEAR", _IN_CLEAR, path)
     if kind in _TYPES:
         return sources.problem("CFG-WRONG-TYPE", _TYPES[kind], path, value=True)
@@ -92,7 +92,7 @@ def follow(loc: tuple[int | str, ...]) -> tuple[Path_, type[BaseModel] | None, A
     model: type[BaseModel] | None = None
     expected: Any = Configuration
     for step in loc:
-        expected, tags = _unwrapped(expected)
+        expected, tags = unwrapped(expected)
         if step in tags:
             expected = tags[str(step)]
             continue
@@ -100,7 +100,7 @@ def follow(loc: tuple[int | str, ...]) -> tuple[Path_, type[BaseModel] | None, A
         model = None
         if isinstance(expected, type) and issubclass(expected, BaseModel):
             model = expected
-            expected = _field_type(expected, str(step))
+            expected = field_type(expected, str(step))
         elif get_origin(expected) is tuple or (get_origin(expected) or object) in (list, Mapping, dict):
             arguments = get_args(expected)
             expected = arguments[0] if get_origin(expected) is tuple else arguments[1]
@@ -108,40 +108,7 @@ def follow(loc: tuple[int | str, ...]) -> tuple[Path_, type[BaseModel] | None, A
             expected = get_args(expected)[1]
         else:
             expected = None
-    return tuple(path), model, _unwrapped(expected)[0]
-
-
-def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
-    """The keys of a model as written in YAML."""
-    return tuple(info.alias or name for name, info in model.model_fields.items())
-
-
-def _field_type(model: type[BaseModel], key: str) -> Any:
-    for name, info in model.model_fields.items():
-        if (info.alias or name) == key:
-            return info.annotation
-    return None
-
-
-def _unwrapped(expected: Any) -> tuple[Any, dict[str, Any]]:
-    """A type without Annotated and None; and, of a union of models, the members by the word in `type`."""
-    while get_origin(expected) is Annotated:
-        expected = get_args(expected)[0]
-    if get_origin(expected) in (Union, types.UnionType):
-        members = [member for member in get_args(expected) if member is not type(None)]
-        if len(members) == 1:
-            return _unwrapped(members[0])
-        tags = {
-            get_args(member.model_fields["type"].annotation)[0]: member
-            for member in members
-            if isinstance(member, type) and issubclass(member, BaseModel) and "type" in member.model_fields
-        }
-        return expected, tags
-    return expected, {}
-
-
-def _is_reference(expected: Any) -> bool:
-    return expected in (FileRef, ValueRef)
+    return tuple(path), model, unwrapped(expected)[0]
 
 
 def _literals(expected: Any) -> tuple[str, ...]:
@@ -184,10 +151,7 @@ def _store_type(path: Path_, value: Any, sources: Sources) -> Problem:
     if word is None:
         words = f"`type` is missing: one of {', '.join(STORE_TYPES)}"
         return sources.problem("CFG-MISSING", words, path)
-    at = (*path, "type")
-    if isinstance(word, str) and word in LATER_STORE_TYPES:
-        return sources.problem("CFG-BAD-ENUM", LATER_STORE_TYPES[word], at, value=True)
-    return _word(at, word, STORE_TYPES, sources)
+    return _word((*path, "type"), word, STORE_TYPES, sources)
 
 
 def _word(path: Path_, value: Any, words: tuple[str, ...], sources: Sources) -> Problem:

@@ -23,8 +23,12 @@ REVEALS = {
     "rotator/effects/fingerprint.py": "keyed digest",
     "rotator/effects/stores": "the store's own wire",
     "rotator/effects/transport": "rendered at the last moment",
+    "rotator/effects/notices_webhook.py": "the signature",
+    "rotator/effects/notices_mail.py": "the login at the mail server",
     "rotator/effects/host": "the gateway's echo check and key files",
     "plugins/rotator_postgresql": "SCRAM and the driver",
+    "plugins/rotator_aws_iam/sigv4": "the signature of a request",
+    "plugins/rotator_exec": "the program's standard input",
     "plugins/rotator_file": "the file's content",
     "plugins/rotator_http/render": "JSON inside a form field; the id of a row in the path of the revoke that found it",
 }

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from rotator.daemon.clock import SystemClock
-from rotator.effects.host import Connection, Gateway, HostedPlatform
+from rotator.effects.host import Acting, Connection, Gateway, HostedPlatform
 from rotator.effects.platforms import Call
 from rotator.plugin_api import (
     Generation,
@@ -55,6 +55,7 @@ class Bench:
     proxy: Proxy
     admin: str
     admin_value: str = field(repr=False)
+    admin_handle: str | None = field(default=None, kw_only=True)
     subject: Subject
     scopes: frozenset[str]
     write: str
@@ -69,7 +70,8 @@ class Bench:
         config = {"url": url or self.proxy.url, **self.settings}
         connection = Connection(name="bench", plugin=self.plugin, config=config, admin=self.admin)
         acting = self.admin_value if admin_value is None else admin_value
-        return Gateway(SystemClock(), "0").platform(connection, self.kind, lambda: Secret(acting))
+        handle = None if self.admin_handle is None else Secret(self.admin_handle)
+        return Gateway(SystemClock(), "0").platform(connection, self.kind, lambda: Acting(Secret(acting), handle))
 
     def fresh(self, subject: Subject | None = None) -> Credential:
         """A new value with a new label, not yet known to the server."""

@@ -106,7 +106,7 @@ class Engine:
         if BASE in self.podman("images", "--format", "{{.Repository}}:{{.Tag}}").split():
             return BASE
         root = self.folder / "rootfs"
-        shutil.rmtree(root, ignore_errors=True)
+        self._forget(root)
         include = "--include=python3,python3-venv,ca-certificates"
         call(
             ["debootstrap", "--variant=minbase", include, SUITE, str(root), _mirror()], env=self.env, seconds=900
@@ -115,8 +115,16 @@ class Engine:
         call(["tar", "-C", str(root), "-cf", str(archive), "."], env=self.env, seconds=120)
         self.podman("import", str(archive), BASE, seconds=300)
         archive.unlink()
-        shutil.rmtree(root)
+        self._forget(root)
         return BASE
+
+    def _forget(self, root: Path) -> None:
+        """Remove what debootstrap made, its mounts first: an interrupted one leaves `proc` there."""
+        for line in Path("/proc/mounts").read_text().splitlines():
+            where = line.split()[1]
+            if Path(where).is_relative_to(root):
+                call(["umount", "-l", where], env=self.env, seconds=30)
+        shutil.rmtree(root, ignore_errors=True)
 
     def build(self, name: str, base: str) -> int:
         """Build one image on the base; its size in bytes."""

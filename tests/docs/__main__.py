@@ -1,12 +1,18 @@
-"""python -m tests.docs: write the generated blocks of docs/. `--check`: write nothing, exit 1 if one is out of date."""
+"""python -m tests.docs: write the generated blocks of docs/ and the schema of the configuration that editors use.
+
+`--check`: write nothing, exit 1 if something is out of date.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from rotator.daemon.offline import plugin_parts
 from rotator.machine import tables
+from rotator.settings import schema
 
 from . import blocks, configuration, metrics, runbook
 
@@ -27,11 +33,21 @@ BLOCKS: tuple[tuple[str, str, Body], ...] = (
 """Document, name of its block, what stands in it."""
 
 
+SCHEMA = f"config/schema/{schema.FILE}"
+
+
+def schema_text() -> str:
+    """What `rotator config schema --draft 07` prints where the shipped plugins are installed, and no others."""
+    return json.dumps(schema.schema(plugin_parts(), "07"), indent=2, ensure_ascii=False) + "\n"
+
+
 def stale() -> list[str]:
-    """Documents whose block is not what the code says."""
-    return [
+    """Documents whose block is not what the code says; the schema."""
+    old = [
         name for name, block, body in BLOCKS if blocks.found(blocks.ROOT / name, block) != blocks.block(block, body())
     ]
+    file = blocks.ROOT / SCHEMA
+    return old if file.exists() and file.read_text(encoding="utf-8") == schema_text() else [*old, SCHEMA]
 
 
 def main(arguments: list[str]) -> int:
@@ -43,6 +59,9 @@ def main(arguments: list[str]) -> int:
     for name, block, body in BLOCKS:
         path = Path(blocks.ROOT / name)
         sys.stdout.write(f"{name}: {'written' if blocks.put(path, block, body()) else 'as it was'}\n")
+    (blocks.ROOT / SCHEMA).parent.mkdir(exist_ok=True)
+    (blocks.ROOT / SCHEMA).write_text(schema_text(), encoding="utf-8")
+    sys.stdout.write(f"{SCHEMA}: written\n")
     return 0
 
 

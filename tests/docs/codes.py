@@ -23,7 +23,7 @@ from rotator.plugin_api.errors import RESERVED
 from rotator.settings.problems import CODES as CONFIGURATION_CODES
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("rotator_file", "rotator_postgresql")
+PLUGINS = ("rotator_aws_iam", "rotator_exec", "rotator_file", "rotator_postgresql")
 STRING_CODE = re.compile(r"(?:ROT|CFG)-[A-Z]+(?:-[A-Z]+)*")
 SLUG = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 ERRORS = frozenset({"Misconfigured", "Refused", "Failed", "OutcomeUnknown", "Inconclusive", "Rejected", "PluginBug"})

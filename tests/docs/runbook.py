@@ -5,29 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rotator.effects.stores.reasons import REASONS as STORE_REASONS
-from rotator.machine import reasons as machine
-from rotator.plugin_api.errors import RESERVED
-from rotator.settings.problems import CODES as CONFIGURATION_CODES
+from rotator.daemon import advice
+from rotator.daemon.advice import Entry, anchor_of
 
-from . import words_reasons, words_requests, words_state
 from .blocks import table
 from .codes import declared
 
 NAME = "codes"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One code of one group. `do` may be empty: then the meaning says it."""
-
-    group: str
-    code: str
-    means: str
-    do: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +49,9 @@ GROUPS: dict[str, Group] = {
 }  # fmt: skip
 
 
-def _said(group: str, meanings: Mapping[str, str], do: Mapping[str, str]) -> Iterator[Entry]:
-    for code, means in meanings.items():
-        yield Entry(group, code, means, do.get(code, ""))
-
-
-def _written(group: str, words: Mapping[str, tuple[str, str]]) -> Iterator[Entry]:
-    for code, (means, do) in words.items():
-        yield Entry(group, code, means, do)
-
-
 def entries() -> list[Entry]:
-    """The whole catalogue, in the order of the document."""
-    found = list(_written("request", words_requests.REQUESTS))
-    means = dict.fromkeys(words_requests.CONFIGURATION, "The new configuration is refused.") | dict(CONFIGURATION_CODES)
-    found += _said("configuration", means, words_requests.CONFIGURATION)
-    found += _said("reserved", RESERVED, words_reasons.RESERVED_DO)
-    found += _written("raised", words_reasons.RAISED)
-    found += _said("store", STORE_REASONS, {})
-    for name, reasons in declared().items():
-        found += _said(f"plugin `{name}`", reasons, {})
-    found += _said("hold", machine.HOLDS, words_state.HOLDS)
-    found += _said("due", machine.DUE, words_state.DUE)
-    found += _written("schedule", words_state.SCHEDULE)
-    found += _said("wait", machine.WAITS, words_state.WAITS)
-    found += _said("turn", machine.TURNS, words_state.TURNS)
-    found += _said("detail", machine.DETAILS, words_state.DETAILS)
-    found += _said("objection", machine.OBJECTIONS, words_state.OBJECTIONS)
-    found += _written("ledger", words_state.LEDGER)
-    found += _written("readiness", words_state.READINESS)
-    return found
-
-
-def anchor_of(code: str) -> str:
-    """`ROT-NOT-FOUND` and the reason `not_found` -> `rot-not-found`: the command line prints the same for both."""
-    plain = code.lower().replace("_", "-")
-    return plain if plain.startswith(("rot-", "cfg-")) else f"rot-{plain}"
+    """The whole catalogue, with what the plugins declare, in the order of the document."""
+    return advice.entries(declared())
 
 
 def body() -> str:
@@ -111,7 +64,7 @@ def body() -> str:
         rows = []
         for entry in everything:
             if entry.group == group:
-                anchor = anchor_of(f"ledger-{entry.code}" if group == "ledger" else entry.code)
+                anchor = anchor_of(entry.code, entry.group)
                 mark = "" if anchor in taken else f'<a id="{anchor}"></a>'
                 taken.add(anchor)
                 rows.append((f"{mark}`{entry.code}`", _sentence(entry.means), entry.do or "–"))

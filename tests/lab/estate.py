@@ -74,6 +74,9 @@ class Estate:
         self.bao = Proxy(servers.openbao.port, seed=seed).start()
         self.web = Proxy(servers.alerta.port, seed=seed + 1).start()
         self.database = Proxy(servers.postgres.port, protocol="raw", seed=seed + 2).start()
+        self.proxies = [self.bao, self.web, self.database]
+        self.endpoints: dict[str, Any] = {}
+        """Endpoints of servers that not every estate has, by name. A proxy before one belongs into `proxies`."""
         self.credentials: dict[str, Any] = {}
         self.policies: dict[str, Any] = {"standard": self.policy()}
         self.files = folder / "files"
@@ -177,6 +180,7 @@ class Estate:
                     "admin": {"principal": self.rotator_role, "value": database},
                 },
                 "files": {"plugin": "file", "config": {"root": str(self.files)}},
+                **self.endpoints,
             },
             "policies": self.policies,
             "credentials": self.credentials,
@@ -259,11 +263,11 @@ class Estate:
 
     def clear_faults(self) -> None:
         """Remove every rule of every proxy."""
-        for proxy in (self.bao, self.web, self.database):
+        for proxy in self.proxies:
             proxy.clear()
 
     def close(self) -> None:
         """End the daemon and the proxies. The folder stays with the caller."""
         self.stop()
-        for proxy in (self.bao, self.web, self.database):
+        for proxy in self.proxies:
             proxy.stop()

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 """The repository's root folder."""
 
-NAMES = ("openbao", "postgresql", "alerta", "devpi")
+NAMES = ("openbao", "postgresql", "alerta", "devpi", "aws-emulator", "container")
 """The environments there are, each from `requirements/<name>.txt`."""
 
 STAMP = "lab.stamp"

@@ -1,4 +1,4 @@
-"""Real OpenBao servers: a dev server in memory, a raft node that survives kill -9, and a cluster of two.
+"""Real OpenBao servers: a dev server in memory, a raft node that survives kill -9, and a cluster.
 
 Called by fixtures, tests and the demonstration. Root tokens and seal keys are made at run time; they must never
 appear in a command line or in an error. (A dev server prints its root token into its own log, which is private.)
@@ -222,20 +222,20 @@ class OpenBaoRaft(OpenBao):
 
 
 class OpenBaoCluster:
-    """Two raft nodes: `leader` and `standby`, the second joined to the first. Each is restarted by itself.
+    """Two raft nodes or more: `leader` and `standby`, the others joined to the first. Each is restarted by itself.
 
     The standby answers reads from its own, possibly stale, data unless `standby_reads` is False; writes are forwarded.
-    Two nodes need both for a quorum: with one down nobody is active.
+    Two nodes need both for a quorum: with one down nobody is active. Three go on with two.
     """
 
-    def __init__(self, *, tls: bool = False, standby_reads: bool = True) -> None:
+    def __init__(self, *, tls: bool = False, standby_reads: bool = True, size: int = 2) -> None:
         """Prepare the first node; nothing is started yet."""
-        self._tls, self._standby_reads = tls, standby_reads
+        self._tls, self._standby_reads, self._size = tls, standby_reads, size
         self.nodes: list[OpenBaoRaft] = []
 
     @property
     def token(self) -> str:
-        """The root token of both nodes."""
+        """The root token of all nodes."""
         return self.nodes[0].token
 
     @property
@@ -245,7 +245,7 @@ class OpenBaoCluster:
 
     @property
     def standby(self) -> OpenBaoRaft:
-        """The node that is standby now; LabError if none is."""
+        """A node that is standby now; LabError if none is."""
         return self._node(429)
 
     def _node(self, health: int) -> OpenBaoRaft:
@@ -255,15 +255,17 @@ class OpenBaoCluster:
         raise LabError(f"no node answers {health}: {[node.health() for node in self.nodes]}")
 
     def start(self) -> Self:
-        """Start both nodes (anew: join; later: as they were) and return when one is active and one standby."""
+        """Start all nodes (anew: join; later: as they were) and return when one is active and the others standby."""
         if not self.nodes:
             first = OpenBaoRaft(tls=self._tls, node="n1", standby_reads=self._standby_reads)
             self.nodes.append(first)
             first.start()
             # As it comes, a new node must be healthy for 10 s before it may vote.
             first.admin.ask("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "500ms"})
-            second = OpenBaoRaft(tls=self._tls, node="n2", leader=first, standby_reads=self._standby_reads)
-            self.nodes.append(second)
+            self.nodes += [
+                OpenBaoRaft(tls=self._tls, node=f"n{number}", leader=first, standby_reads=self._standby_reads)
+                for number in range(2, self._size + 1)
+            ]
         for node in self.nodes:
             if not node.running:
                 node.start()
@@ -271,9 +273,9 @@ class OpenBaoCluster:
         return self
 
     def _settled(self) -> bool:
-        if sorted(node.health() for node in self.nodes) != [200, 429]:
+        if sorted(node.health() for node in self.nodes) != [200, *[429] * (self._size - 1)]:
             return False
-        # Both answer, but only a voter counts for the quorum, and the standby must have caught up once.
+        # All answer, but only a voter counts for the quorum, and the standby must have caught up once.
         config = self.leader.admin.reply("GET", "sys/storage/raft/configuration")
         if config.status != 200:
             return False
@@ -282,27 +284,27 @@ class OpenBaoCluster:
         return caught_up and sum(server["voter"] for server in servers) == len(self.nodes)
 
     def stop(self) -> None:
-        """Stop both nodes in good order."""
+        """Stop all nodes in good order."""
         for node in reversed(self.nodes):
             node.stop()
 
     def kill(self) -> None:
-        """End both nodes with SIGKILL."""
+        """End all nodes with SIGKILL."""
         for node in self.nodes:
             node.kill()
 
     def restart(self) -> None:
-        """Stop both nodes, start them, and wait until one is active and one standby."""
+        """Stop all nodes, start them, and wait until one is active and the others standby."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Kill both nodes and remove their data; harmless twice."""
+        """Kill all nodes and remove their data; harmless twice."""
         for node in self.nodes:
             node.close()
 
     def __enter__(self) -> Self:
-        """Start both nodes; if that fails, nothing is left."""
+        """Start all nodes; if that fails, nothing is left."""
         try:
             return self.start()
         except BaseException:

@@ -70,7 +70,8 @@ minutes = st.integers(0, 1439) | st.integers(0, 240)
 def windows(draw: st.DrawFn, zone: str | None = None) -> Window:
     start, end = draw(minutes), draw(minutes | st.just(1440))
     assume(start != end)
-    return Window(start, end, zone or draw(st.sampled_from(ZONES)), draw(st.sampled_from([None, "next", "now"])))
+    missed = draw(st.sampled_from([None, "next", "now", "skip"]))
+    return Window(start, end, zone or draw(st.sampled_from(ZONES)), missed)
 
 
 crons = st.sampled_from(

@@ -18,6 +18,7 @@ from rotator.engine.calendar import (
     Window,
     catch_up,
     in_window,
+    window_closes,
     window_opens,
 )
 
@@ -84,15 +85,80 @@ def test_the_end_of_a_window_is_outside_it_and_its_start_inside():
     assert in_window(Window(0, 1440, "UTC"), at("2026-05-05T23:59") + 59 * SECOND)
 
 
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), where=zone_and_moment())
+def test_a_window_closes_at_the_first_moment_at_which_it_is_shut(data, where):
+    zone, now = where
+    window = data.draw(windows(zone))
+    closing = window_closes(window, now)
+    if closing == 2**62:
+        assert (window.start, window.end) == (0, 1440)
+        return
+    assert closing >= now
+    assert not in_window(window, closing)
+    if closing > now:
+        assert in_window(window, closing - 1)
+        for share in range(40):
+            assert in_window(window, now + (closing - 1 - now) * share // 40)
+    assert closing - now <= 2 * DAY + HOUR
+
+
 def test_a_missed_window_waits_for_the_next_or_runs_at_once():
     due, late = at("2026-05-05T01:30"), at("2026-05-05T09:00")
     nightly = Window(60, 300, "UTC")
-    assert catch_up(Schedule(every=DAY, window=nightly), due, late) == at("2026-05-06T01:00")
-    assert catch_up(Schedule(every=DAY, window=nightly, missed="now"), due, late) == late
-    assert catch_up(Schedule(every=DAY, window=Window(60, 300, "UTC", "now")), due, late) == late
-    assert catch_up(Schedule(every=DAY, window=Window(60, 300, "UTC", "next"), missed="now"), due, late) > late
-    assert catch_up(Schedule(every=DAY), due, late) == late
-    assert catch_up(Schedule(every=DAY, window=nightly), due, due - 1) == due
+    assert catch_up(Schedule(every=DAY, window=nightly), due, late, "a") == at("2026-05-06T01:00")
+    assert catch_up(Schedule(every=DAY, window=nightly, missed="now"), due, late, "a") == late
+    assert catch_up(Schedule(every=DAY, window=Window(60, 300, "UTC", "now")), due, late, "a") == late
+    assert catch_up(Schedule(every=DAY, window=Window(60, 300, "UTC", "next"), missed="now"), due, late, "a") > late
+    assert catch_up(Schedule(every=DAY), due, late, "a") == late
+    assert catch_up(Schedule(every=DAY, window=nightly), due, due - 1, "a") == due
+
+
+@pytest.mark.parametrize(
+    ("schedule", "due", "now", "starts"),
+    [
+        # on time, and late but still in the night of its own
+        ({"every": 30 * DAY}, "2026-05-05T01:30", "2026-05-05T01:30", "2026-05-05T01:30"),
+        ({"every": 30 * DAY}, "2026-05-05T01:30", "2026-05-05T04:59", "2026-05-05T04:59"),
+        # the night is over: thirty days later, and the nights between are not its own
+        ({"every": 30 * DAY}, "2026-05-05T01:30", "2026-05-05T05:00", "2026-06-04T01:30"),
+        ({"every": 30 * DAY}, "2026-05-05T01:30", "2026-05-06T02:00", "2026-06-04T01:30"),
+        ({"every": 30 * DAY}, "2026-05-05T01:30", "2026-06-04T02:00", "2026-06-04T02:00"),
+        # down for half a year
+        ({"every": 30 * DAY}, "2026-05-05T01:30", "2026-11-20T12:00", "2026-12-01T01:30"),
+        ({"cron": "0 2 * * 6"}, "2026-05-02T02:00", "2026-05-02T06:00", "2026-05-09T02:00"),
+        ({"cron": "0 2 * * 6"}, "2026-05-02T02:00", "2026-05-05T02:30", "2026-05-09T02:00"),
+        ({"cron": "0 2 * * 6"}, "2026-05-02T02:00", "2026-08-01T03:00", "2026-08-01T03:00"),
+        # outside its window by its own text: the window in which it is moved to is its own
+        ({"cron": "0 12 1 * *"}, "2026-05-02T01:00", "2026-05-02T03:00", "2026-05-02T03:00"),
+        ({"cron": "0 12 1 * *"}, "2026-05-02T01:00", "2026-05-02T08:00", "2026-06-02T01:00"),
+    ],
+)
+def test_a_rotation_whose_window_was_missed_is_left_out(schedule, due, now, starts):
+    nightly = Window(60, 300, "UTC", "skip")
+    found = catch_up(Schedule(**schedule, window=nightly), at(due), at(now), "a")
+    assert datetime.fromtimestamp(found / 1000, ZoneInfo("UTC")).isoformat(timespec="minutes")[:16] == starts
+
+
+@pytest.mark.parametrize(
+    ("due", "now", "starts"),
+    [
+        # over midnight: the same window on both sides of it
+        ("2026-05-05T23:30", "2026-05-06T01:59", "2026-05-06T01:59"),
+        ("2026-05-05T23:30", "2026-05-06T02:00", "2026-05-12T23:30"),
+        # the night in which the clock goes forward, and the one in which it goes back
+        ("2026-03-28T23:30", "2026-03-29T01:59", "2026-03-29T01:59"),
+        ("2026-03-28T23:30", "2026-03-29T03:00", "2026-04-04T23:30"),
+        ("2026-10-24T23:30", "2026-10-25T01:30", "2026-10-25T01:30"),
+        ("2026-10-24T23:30", "2026-10-25T12:00", "2026-10-31T23:30"),
+    ],
+)
+def test_a_missed_window_over_midnight_and_over_clock_changes(due, now, starts):
+    zone = "Europe/Berlin"
+    schedule = Schedule(cron="30 23 * * " + ("2" if due.startswith("2026-05") else "6"), zone=zone,
+                        window=Window(1380, 120, zone, "skip"))  # fmt: skip
+    found = catch_up(schedule, at(due, zone), at(now, zone), "a")
+    assert datetime.fromtimestamp(found / 1000, ZoneInfo(zone)).isoformat(timespec="minutes")[:16] == starts
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from rotator.engine.calendar import Schedule, Window
+from rotator.engine.delivery import Route
 from rotator.engine.inspection import Adoptable, Seen
 from rotator.engine.inventory import AuthorityRef, ConsumerRef, Credential, CredentialId, Policy, StoreRef, Tier
 from rotator.engine.opening import Opener
 from rotator.engine.planning import Planner, Spans
-from rotator.engine.ports import Claim, CredentialRow, Observed, Performed, RunId, RunRow, Work
+from rotator.engine.ports import Claim, CredentialRow, Installation, Observed, Performed, RunId, RunRow, Work
 from rotator.engine.requests import Caller, Selection
 from rotator.engine.runner import Runner, Timing
 from rotator.engine.service import Service
+from rotator.engine.telling import Tellings
 from rotator.engine.tick import Tick, TickRules
 from rotator.engine.traits import KindTraits
 from rotator.ledger import SqliteLedger, open_ledger
@@ -162,7 +164,7 @@ class Inspecting:
         home = Home(one.endpoint, one.principals[0])
         return self.adopt.get(definition.id, Adoptable(handles=((home, Handle("h1")),), active=(home,)))
 
-    def attempt(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
+    def attempt(self, endpoint: str, about: Sequence[Any] = ()) -> Sequence[Mapping[str, Any]]:
         return [{"ability": "list", "ok": True, "says": "3 rows"}]
 
     def plugins(self) -> Sequence[Mapping[str, Any]]:
@@ -212,6 +214,8 @@ class Bench:
         self.observe = self.stopping = False
         self.limits_of: Callable[[RunRow, Facts, Millis], Limits] = lambda run, facts, now: Limits()
         self.kinds = dict(KINDS)
+        self.routes: tuple[Route, ...] = ()
+        self.channels: dict[str, str] = {}
         self.managed = len(definitions)
         self.ledger.accept(definitions, {}, T0)
         self.timing = Timing(deadline=1_000, landing=500, lease=2_000)
@@ -228,6 +232,8 @@ class Bench:
             limits=lambda run, facts, now: self.limits_of(run, facts, now), render_metrics=lambda: "",
             observing=lambda: self.observe, version="0", owner="w1", intake=self.inspecting, opener=self.opener,
             reconfigure=dict, wake_workers=self.tick.wake, new_id=self.new_id,
+            tellings=Tellings(self.ledger, self.clock, lambda: self.routes, lambda: self.channels, self.new_id,
+                              lambda: Installation("acme", "e1")),
         )  # fmt: skip
 
     def new_id(self) -> str:

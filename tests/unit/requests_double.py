@@ -93,15 +93,32 @@ class RecordingRequests:
     def _opened(self) -> dict[str, Any]:
         return {"campaign": CAMPAIGN, "runs": [self.views[RUN]], "refused": []}
 
-    def status(self) -> Json:
+    def status(self, selector: str = "") -> Json:
         counts = {
-            "managed": 2, "adopted": 2, "due": 0, "paused": 0, "open_runs": 1, "waiting": 0, "debts": 0,
+            "managed": 2, "unmanaged": 0, "adopted": 2, "due": 0, "paused": 0, "open_runs": 1, "waiting": 0, "debts": 0,
         }  # fmt: skip
         return self._do("status", {
             "installation": "acme-prod", "version": "0.1.0", "now": AT.format(0), "observe": False, "braked": False,
             "counts": counts, "next": [{"credential": "orders", "due": CREDENTIAL["due"], "why": "by_schedule"}],
             "open": [self.views[RUN]], "waiting": [], "debts": [],
-        })  # fmt: skip
+            "brake": None, "freezes": [], "unmanaged": [],
+        }, **({"selector": selector} if selector else {}))  # fmt: skip
+
+    def freezes(self) -> Json:
+        return self._do("freezes", {"items": [{
+            "id": "year-end", "reason": "the year's change freeze", "zone": "Europe/Berlin", "in_force": True,
+            "until": "2027-01-04T23:00:00.000Z", "begins": "2027-12-19T23:00:00.000Z", "except": ["emergency"],
+            "credentials": 2,
+        }]})  # fmt: skip
+
+    def release_brake(self, caller: Caller, *, reason: str) -> Json:
+        return self._do("release_brake", {"released": True, "due": 70}, caller, reason=reason)
+
+    def retire_selected(self, caller: Caller, selection: Selection, *, apply: bool, reason: str, ticket: str) -> Json:
+        listed = {"workflow": "", "retire": ["orders"], "shared": []}
+        done = {**listed, **(self._opened() if apply else {})}
+        said = {"selection": selection, "apply": apply, "reason": reason, "ticket": ticket}
+        return self._do("retire_selected", done, caller, **said)
 
     def credentials(self, selection: Selection) -> Json:
         return self._do("credentials", {"items": [CREDENTIAL]}, selection=selection)
@@ -210,13 +227,37 @@ class RecordingRequests:
         changes = {"changed": True, "added": ["new"], "changed_ids": [], "unmanaged": ["old"]}
         return self._do("reload", changes, caller)
 
+    def notify(self) -> Json:
+        return self._do("notify", {
+            "routes": [{"route": "pages", "events": ["run_owed"], "only": "team=ops", "channels": ["soc"]}],
+            "channels": [{
+                "channel": "soc", "type": "webhook", "waiting": 1, "dead": 0, "sent": 7, "failing": 2,
+                "oldest": AT.format(0),
+            }],
+            "unrouted": None,
+        })  # fmt: skip
+
+    def deliveries(self, *, channel: str, state: str, limit: int) -> Json:
+        return self._do("deliveries", {"items": [{
+            "channel": "soc", "route": "pages", "state": "sent", "attempts": 1, "since": AT.format(0), "next": None,
+            "code": "", "event": "test", "credential": None, "message": "m1",
+        }]}, channel=channel, state=state, limit=limit)  # fmt: skip
+
+    def test_route(self, caller: Caller, route: str) -> Json:
+        default = {"route": route, "channels": ["soc"], "message": "m1"}
+        return self._do("test_route", default, caller, route=route)
+
+    def resend(self, caller: Caller, channel: str) -> Json:
+        return self._do("resend", {"channel": channel, "again": 3}, caller, channel=channel)
+
     def plugins(self) -> Json:
         kind = {"kind": "password", "title": "a role's password", "traits": {}}
         plugin = {"plugin": "postgresql", "version": "0.1.0", "digest": "sha256:ab", "endpoints": ["orders-db"]}
         return self._do("plugins", {"items": [{**plugin, "kinds": [kind]}]})
 
     def attempt(self, endpoint: str) -> Json:
-        steps = [{"ability": "check", "ok": True, "says": "version 17"}]
+        steps = [{"kind": "password", "ability": "preflight", "subject": "", "ok": True, "verdict": "works", "code": "",
+                  "says": "version 17", "do": "", "docs": ""}]  # fmt: skip
         return self._do("attempt", {"endpoint": endpoint, "steps": steps}, endpoint=endpoint)
 
     def metrics(self) -> str:

@@ -46,11 +46,26 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 WELL_FORMED = [
     ("GET", "/v1/status", None, "status", {}),
+    ("GET", "/v1/status?selector=tier%3DT0", None, "status", {"selector": "tier=T0"}),
+    ("GET", "/v1/freezes", None, "freezes", {}),
+    ("GET", "/v1/notify", None, "notify", {}),
+    ("GET", "/v1/notify/deliveries", None, "deliveries", {"channel": "", "state": "", "limit": 50}),
+    (
+        "GET", "/v1/notify/deliveries?channel=soc&state=dead&limit=3", None, "deliveries",
+        {"channel": "soc", "state": "dead", "limit": 3},
+    ),
+    ("POST", "/v1/notify/routes/pages/test", {}, "test_route", {"route": "pages"}),
+    ("POST", "/v1/notify/channels/soc/resend", {}, "resend", {"channel": "soc"}),
+    ("POST", "/v1/brake/release", {"reason": "seen"}, "release_brake", {"reason": "seen"}),
+    (
+        "POST", "/v1/retire", {"selection": {"selector": "k=v"}, "apply": False}, "retire_selected",
+        {"selection": Selection(selector="k=v"), "apply": False, "reason": "", "ticket": ""},
+    ),
     ("GET", "/v1/credentials", None, "credentials", {"selection": Selection(everything=True)}),
     ("GET", "/v1/credentials?id=a&id=b", None, "credentials", {"selection": Selection(ids=("a", "b"))}),
     (
-        "GET", "/v1/credentials?label=team%3Dops&label=env%3D", None, "credentials",
-        {"selection": Selection(labels=(("team", "ops"), ("env", "")))},
+        "GET", "/v1/credentials?selector=team%3Dops%2C%20env%21%3D%2A", None, "credentials",
+        {"selection": Selection(selector="team=ops, env!=*")},
     ),
     ("GET", "/v1/credentials?workflow=w", None, "credentials", {"selection": Selection(workflow="w")}),
     ("GET", "/v1/credentials/a%2Fb", None, "explain", {"credential": "a/b"}),
@@ -65,8 +80,8 @@ WELL_FORMED = [
         {"selection": Selection(everything=True), "reason": "drill", "ticket": "C1"},
     ),
     (
-        "POST", "/v1/emergency", {"selection": {"labels": {"k": "v"}}, "mode": "overlap", **WHY}, "emergency",
-        {"selection": Selection(labels=(("k", "v"),)), "mode": "overlap", "reason": "drill", "ticket": ""},
+        "POST", "/v1/emergency", {"selection": {"selector": "k=v"}, "mode": "overlap", **WHY}, "emergency",
+        {"selection": Selection(selector="k=v"), "mode": "overlap", "reason": "drill", "ticket": ""},
     ),
     ("POST", "/v1/verify", {"selection": {"workflow": "w"}}, "verify", {"selection": Selection(workflow="w")}),
     (
@@ -163,7 +178,11 @@ MALFORMED = [
     ("GET", "/v1/status?x=1", None, "unknown field"),
     ("GET", "/v1/plugins?x=1", None, "unknown field"),
     ("GET", "/v1/credentials?id=a&workflow=w", None, "exactly one"),
-    ("GET", "/v1/credentials?label=ops", None, "key=value"),
+    ("GET", "/v1/credentials?selector=a&selector=b", None, "twice"),
+    ("GET", "/v1/credentials?label=a%3Db", None, "unknown field"),
+    ("GET", "/v1/notify/deliveries?state=lost", None, "one of waiting"),
+    ("POST", "/v1/brake/release", {}, "needs `reason`"),
+    ("POST", "/v1/retire", {"selection": {"selector": "k=v"}, "apply": True}, "needs `reason`"),
     ("GET", "/v1/runs?limit=0", None, "`limit`"),
     ("GET", "/v1/runs?limit=nan", None, "`limit`"),
     ("GET", "/v1/runs?open=1", None, "`open`"),

@@ -24,8 +24,23 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 
 ASKED: list[tuple[tuple[str, ...], str, dict[str, Any], str]] = [
     (("status",), "status", {}, "acme-prod"),
+    (("status", "-l", "tier in (T0, T1)"), "status", {"selector": "tier in (T0, T1)"}, "acme-prod"),
+    (("freezes",), "freezes", {}, "in force until"),
+    (("brake", "release", *WHY), "release_brake", {"reason": "drill"}, "released: 70 due"),
+    (
+        ("retire", "--only", "id=orders"),
+        "retire_selected",
+        {"selection": Selection(selector="id=orders"), "apply": False, "reason": "", "ticket": ""},
+        "rotator retire --only id=orders --apply",
+    ),
+    (
+        ("retire", "--only", "id=orders", "--apply", "--confirm", "id=orders", *WHY),
+        "retire_selected",
+        {"selection": Selection(selector="id=orders"), "apply": True, "reason": "drill", "ticket": ""},
+        "succeeded",
+    ),
     (("credentials",), "credentials", {"selection": Selection(everything=True)}, "dba@x.example"),
-    (("credentials", "-l", "team=ops"), "credentials", {"selection": Selection(labels=(("team", "ops"),))}, "orders"),
+    (("credentials", "-l", "team=ops"), "credentials", {"selection": Selection(selector="team=ops")}, "orders"),
     (("explain", "orders"), "explain", {"credential": "orders"}, "it is not due yet"),
     (("plan", "orders"), "plan", {"selection": ORDERS, "kind": "rotate"}, "cannot be undone: g1 is revoked"),
     (
@@ -43,7 +58,7 @@ ASKED: list[tuple[tuple[str, ...], str, dict[str, Any], str]] = [
     (
         ("rotate", "-l", "team=ops", "-l", "env=prod", "--yes", *WHY, "--ticket", "C1"),
         "rotate",
-        {"selection": Selection(labels=(("team", "ops"), ("env", "prod"))), "reason": "drill", "ticket": "C1"},
+        {"selection": Selection(selector="team=ops, env=prod"), "reason": "drill", "ticket": "C1"},
         "succeeded",
     ),
     (
@@ -101,6 +116,15 @@ ASKED: list[tuple[tuple[str, ...], str, dict[str, Any], str]] = [
     ),
     (("resume", "--all"), "resume", {"selection": Selection(everything=True), "reason": ""}, "resumed: orders"),
     (("config", "reload"), "reload", {}, "no longer managed"),
+    (("notify", "list"), "notify", {}, "team=ops"),
+    (
+        ("notify", "log", "--state", "dead", "--channel", "soc"),
+        "deliveries",
+        {"channel": "soc", "state": "dead", "limit": 50},
+        "test",
+    ),
+    (("notify", "test", "pages"), "test_route", {"route": "pages"}, "sent"),
+    (("notify", "resend", "soc"), "resend", {"channel": "soc"}, "3 wait again"),
     (("plugins", "list"), "plugins", {}, "a role's password"),
     (("plugins", "try", "orders-db"), "attempt", {"endpoint": "orders-db"}, "version 17"),
     (("version",), "status", {}, "daemon 0.1.0"),
@@ -128,6 +152,46 @@ def test_every_command_gives_a_valid_document(cli: Cli, words: tuple[str, ...], 
     else:
         assert done.lines[-1]["type"] == "result"
         assert all(one["type"] in {"item", "event"} for one in done.lines[:-1])
+
+
+def test_a_test_of_a_route_that_is_not_taken_says_so(cli: Cli) -> None:
+    item = {
+        "channel": "soc", "route": "pages", "state": "waiting", "attempts": 1, "since": "2026-11-24T09:30:00Z",
+        "next": "2026-11-24T09:30:10Z", "code": "receiver_refused", "event": "test", "credential": None,
+        "message": "m1",
+    }  # fmt: skip
+    cli.requests.answers["deliveries"] = {"items": [item]}
+    done = cli("notify", "test", "pages")
+    assert done.code == 13
+    assert "receiver refused" in done.out
+    cli.requests.answers["deliveries"] = {"items": []}
+    done = cli("notify", "test", "pages", "--timeout", "1s")
+    assert (done.code, "no deliveries" in done.out) == (13, True)
+
+
+def test_what_was_laid_aside_is_a_finding(cli: Cli) -> None:
+    plain = cli.requests.notify()
+    cli.requests.answers["notify"] = {**plain, "channels": [{**plain["channels"][0], "dead": 2}]}
+    assert cli("notify", "list").code == 10
+
+
+def test_status_and_explain_show_what_holds_and_what_was_left(cli: Cli) -> None:
+    plain = cli.requests.status()
+    freeze = cli.requests.freezes()["items"][0]
+    left = {"credential": "old", "owner": "a", "values": 2, "open_run": None, "command": "rotator retire --only id=old"}
+    brake = {"since": "x", "due": 70, "per_hour": 20, "released": None, "by": "", "reason": ""}
+    cli.requests.answers["status"] = {
+        **plain, "braked": True, "brake": brake, "freezes": [freeze], "unmanaged": [left],
+        "counts": {**plain["counts"], "unmanaged": 1},
+    }  # fmt: skip
+    done = cli("status", "--exit-code")
+    assert done.code == 10
+    for words in ("20 an hour", "rotator brake release", "year-end", "LEFT BEHIND", "rotator retire --only id=old"):
+        assert words in done.out
+    plain = cli.requests.explain("orders")
+    held = {"id": "year-end", "reason": "the year's change freeze", "until": "2027-01-04T23:00:00.000Z"}
+    cli.requests.answers["explain"] = {**plain, "freeze": held}
+    assert "by year-end: the year's change freeze" in cli("explain", "orders").out
 
 
 def test_every_command_of_the_table_is_tried_here_or_elsewhere() -> None:
@@ -236,9 +300,10 @@ def test_exit_code_10_is_only_for_findings(cli: Cli) -> None:
     assert "rejected (28P01)" in done.out
     cli.requests.answers["certificate"] = {**cli.requests.certificate(CAMPAIGN), "complete": False}
     assert cli("certificate", CAMPAIGN).code == 10
-    steps = [{"ability": "list", "ok": False, "says": "403"}]
-    cli.requests.answers["attempt"] = {"endpoint": "db", "steps": steps}
-    assert cli("plugins", "try", "db").code == 10
+    for verdict in ("inconclusive", "fails", "missing"):
+        steps = [{"kind": "key", "ability": "list", "ok": False, "verdict": verdict, "says": "403"}]
+        cli.requests.answers["attempt"] = {"endpoint": "db", "steps": steps}
+        assert cli("plugins", "try", "db").code == 10
 
 
 def test_a_plan_that_is_refused_says_why(cli: Cli) -> None:
@@ -265,3 +330,50 @@ def test_what_is_not_adopted_says_so_and_how(cli: Cli) -> None:
     assert "rotator adopt orders" in done.out
     cli.requests.answers["explain"] = {**cli.requests.explain("orders"), "adopted": None}
     assert "rotator adopt orders" in cli("explain", "orders").out
+
+
+def seen(verdict: str, **more: str) -> dict[str, Any]:
+    ok = verdict in {"works", "nothing"}
+    plain = {"kind": "key", "ability": "preflight", "subject": "", "verdict": verdict, "code": "", "says": "we are adm",
+             "do": "", "docs": ""}  # fmt: skip
+    return {**plain, "ok": ok, **more}
+
+
+def test_what_proves_nothing_is_not_ticked_and_says_what_to_do(cli: Cli) -> None:
+    unsure = seen(
+        "inconclusive", ability="probe of the admin value", subject="adm", code="throttled", says="throttled: Wait.",
+        do="wait 7 s, then try again", docs="docs/runbook.md#rot-throttled",
+    )  # fmt: skip
+    cli.requests.answers["attempt"] = {"endpoint": "db", "steps": [unsure]}
+    done = cli("plugins", "try", "db")
+    assert done.code == 10
+    assert done.out.splitlines() == [
+        "? key: probe of the admin value of adm: INCONCLUSIVE: throttled: Wait. [throttled]",
+        "    do    wait 7 s, then try again",
+        "    more  docs/runbook.md#rot-throttled",
+    ]
+    assert cli("plugins", "try", "db", "-o", "json").document["steps"] == [unsure]
+
+
+def test_each_finding_of_a_preflight_has_a_line_with_its_subject(cli: Cli) -> None:
+    missing = [
+        seen("missing", subject=name, code="may_not_patch", says="may not patch: Give it the right.", do="mend it",
+             docs="docs/runbook.md#rot-may-not-patch")
+        for name in ("orders", "bills")
+    ]  # fmt: skip
+    cli.requests.answers["attempt"] = {"endpoint": "db", "steps": [seen("works"), *missing, seen("nothing")]}
+    done = cli("plugins", "try", "db")
+    assert done.code == 10
+    lines = done.out.splitlines()
+    assert lines[0] == "✓ key: preflight: we are adm"
+    assert [line for line in lines if "MISSING" in line] == [
+        "! key: preflight of orders: MISSING: may not patch: Give it the right. [may_not_patch]",
+        "! key: preflight of bills: MISSING: may not patch: Give it the right. [may_not_patch]",
+    ]
+    assert lines[-1] == "· key: preflight: we are adm"
+
+
+def test_a_verdict_that_this_command_line_does_not_know_is_not_ticked(cli: Cli) -> None:
+    cli.requests.answers["attempt"] = {"endpoint": "db", "steps": [{**seen("works"), "ok": False, "verdict": "later"}]}
+    done = cli("plugins", "try", "db")
+    assert (done.code, done.out[0]) == (10, "?")

@@ -17,7 +17,7 @@ import pytest
 from rotator.cli import exits
 from rotator.cli.main import COMMANDS
 from rotator.cli.spans import seconds_of
-from rotator.cli.starter import STARTER
+from rotator.cli.starter import one_file
 from tests.unit.cli_process import COMMAND, ROOT, Cli, Done, cli_over
 
 HELP_BUDGET = 0.150
@@ -119,7 +119,7 @@ def test_the_shell_completes_commands_and_credentials(cli: Cli) -> None:
         (("status", "--exit-cod"), "--exit-code"),
         (("rotate", "--reason", "x"), "say which credentials"),
         (("rotate", "a", "--all", "--reason", "x"), "one way only"),
-        (("rotate", "a", "-l", "team", "--reason", "x"), "key=value"),
+        (("rotate", "a", "-l", "team", "--reason", "x"), "column 5"),
         (("rotate", "a", "--reason", "x", "--timeout", "soon"), "90s, 10m"),
         (("plan", "a", "--kind", "destroy"), "destroy"),
         (("pause", "a", "--reason", "x", "--until", "tomorrow"), "--until"),
@@ -208,18 +208,21 @@ def test_a_socket_that_one_may_not_open_is_4(cli: Cli) -> None:
 def test_config_init_writes_what_config_validate_takes(tmp_path: Path) -> None:
     path = tmp_path / "rotator.yaml"
     assert alone("config", "init", str(path)).code == 0
-    assert path.read_text() == STARTER
+    written = path.read_text()
+    assert "CHANGE" in written
     done = alone("config", "validate", str(path))
-    assert done.code == 0, done.out
+    assert (done.code, done.out) == (0, f"{path}: valid\n")
     again = alone("config", "init", str(path))
     assert again.code == 6
-    assert path.read_text() == STARTER
+    assert path.read_text() == written
     assert alone("config", "init", str(tmp_path / "no" / "where.yaml")).code == 2
+    assert not (tmp_path / "no").exists()
 
 
 def test_config_validate_tells_every_problem_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "rotator.yaml"
-    path.write_text(STARTER.replace("    owner:", "    ownr:").replace("every: 30d", "every: often"))
+    text = one_file("2099-01-01", "x.json")
+    path.write_text(text.replace("    owner:", "    ownr:").replace("every: 30d", "every: often"))
     done = alone("config", "validate", str(path))
     assert done.code == 3
     assert f"{path}:" in done.out
@@ -242,6 +245,10 @@ def test_plugins_check_tells_whether_a_pack_is_valid(tmp_path: Path) -> None:
     document = alone("plugins", "check", str(broken), "-o", "json").document
     assert document["valid"] is False
     assert document["items"][0]["line"] > 0
+    told = [one["docs"] for one in document["items"]]
+    assert [line.split()[1] for line in done.out.splitlines() if line.startswith("    more")] == told
+    manual = (ROOT / "docs/packs.md").read_text()
+    assert [place for place in told if f'<a id="{place.partition("#")[2]}"></a>' not in manual] == []
 
 
 def test_a_reader_that_has_enough_is_no_error(cli: Cli) -> None:

@@ -20,7 +20,7 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from rotator.daemon.clock import SystemClock
-from rotator.daemon.health import HealthServer
+from rotator.daemon.health import HealthServer, PortRefused
 from rotator.daemon.signals import Signals
 from rotator.daemon.ticker import Ticker
 from tests.unit.requests_double import RecordingRequests
@@ -340,5 +340,5 @@ def test_an_address_that_is_taken_is_an_error(health: Health) -> None:
     server, requests, _ = health
     host, port = server.address
     second = HealthServer(host, port, requests, SystemClock(), alive=lambda: True)
-    with pytest.raises(OSError, match=r"in use|Address"):
+    with pytest.raises(PortRefused, match=r"cannot listen on .*: Address already in use"):
         second.start()

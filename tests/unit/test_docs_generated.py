@@ -38,7 +38,7 @@ def anchors(text: str) -> list[str]:
     return [slug(one) for one in re.findall(r"^#+ (.+)$", outside, re.M)] + re.findall(r'<a id="([^"]+)">', outside)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in generator.BLOCKS}))
+@pytest.mark.parametrize("name", sorted({*(name for name, _, _ in generator.BLOCKS), generator.SCHEMA}))
 def test_a_generated_block_is_what_the_code_says(name: str) -> None:
     assert name not in generator.stale(), "run: python -m tests.docs"
 

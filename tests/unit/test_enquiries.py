@@ -221,7 +221,7 @@ def test_status_counts_and_lists(bench: Bench) -> None:
     run = asked(bench)
     found = bench.service.status()
     assert found["counts"] == {
-        "managed": 1, "adopted": 1, "due": 0, "paused": 0, "open_runs": 1, "waiting": 1, "debts": 0,
+        "managed": 1, "unmanaged": 0, "adopted": 1, "due": 0, "paused": 0, "open_runs": 1, "waiting": 1, "debts": 0,
     }  # fmt: skip
     assert [one["id"] for one in found["waiting"]] == [run]
     assert found["next"] == []

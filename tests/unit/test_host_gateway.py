@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from rotator.effects.host import Connection, Gateway, HostedPlatform, try_endpoint
+from rotator.effects.host import Connection, Gateway, HostedPlatform
 from rotator.effects.platforms import Call
 from rotator.plugin_api import (
     Alive,
@@ -374,14 +374,3 @@ def test_a_login_is_kept_for_its_actor_and_dropped_when_refused() -> None:
         except Failed:  # not yet for a person: the login was kept, the next one is fresh
             assert principal == "bad"
         assert len(minted) == so_far
-
-
-def test_trying_an_endpoint_tells_what_was_read_without_a_value() -> None:
-    def preflight(at: Any, request: PreflightRequest) -> Ready:
-        return Ready(acting="adm", findings=("told",))
-
-    found = try_endpoint(platform(preflight=preflight, list=pages(None)), CALL)
-    assert [(one.ability, one.ok, one.says) for one in found] == [
-        ("preflight", False, "A reason."),
-        ("list", True, "1 rows, 1 active, 0 with a label of ours"),
-    ]

@@ -37,6 +37,8 @@ MEANINGS = {
     "journal": "sequence run at fence actor format event observed",
     "placements": "credential gen endpoint principal state since owed_since label handle",
     "probes": "sequence endpoint principal at",
+    "notices": "sequence key event at credential run about facts routed_at body",
+    "deliveries": "id notice channel route state attempts first_at next_at last_at code",
     "fingerprints": "credential gen text",
 }
 """Every column that may exist. A new one is a decision: it must not be able to hold a value."""

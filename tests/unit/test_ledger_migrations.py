@@ -12,20 +12,22 @@ from rotator.engine.inventory import CredentialId
 from rotator.engine.ports import Installation, LeaseLost, RunId
 from rotator.ledger import migrations, open_ledger
 from rotator.ledger.opening import open_engines
+from rotator.machine.events import Finished
 from rotator.machine.evolve import evolve
-from rotator.machine.facts import State
+from rotator.machine.facts import Ending, State
 from tests.contract.ledger.samples import HOME, T0, plan, read_done, reading
 from tests.contract.ledger.test_inventory import ALPHA, refused
 
-OLD = Path(__file__).resolve().parents[1] / "contract" / "ledger" / "schema_1.sql"
+OLD = sorted((Path(__file__).resolve().parents[1] / "contract" / "ledger").glob("schema_*.sql"))
+PRESENT = list(range(1, migrations.SCHEMA_VERSION + 1))
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A file of schema 1 with runs in flight."""
+@pytest.fixture(params=OLD, ids=lambda path: path.stem)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A file of an earlier schema with runs in flight."""
     path = tmp_path / "ledger.db"
     with closing(sqlite3.connect(path)) as raw:
-        raw.executescript(OLD.read_text())
+        raw.executescript(request.param.read_text())
     return path
 
 
@@ -45,10 +47,10 @@ def shape(path: Path) -> set[tuple[str, str, str]]:
 
 def test_an_old_file_keeps_its_journal_and_gets_the_present_schema(old: Path, tmp_path: Path) -> None:
     before = {name: rows_of(old, name) for name in ("journal", "credentials", "placements", "probes", "fingerprints")}
-    assert max(rows_of(old, "schema_version"))[0] == 1
+    assert max(rows_of(old, "schema_version"))[0] < migrations.SCHEMA_VERSION
     open_ledger(old).close()
     assert {name: rows_of(old, name) for name in before} == before
-    assert [version for version, _ in rows_of(old, "schema_version")] == [1, 2]
+    assert [version for version, _ in rows_of(old, "schema_version")] == PRESENT
     open_ledger(tmp_path / "new.db").close()
     assert {one[:2] for one in shape(old)} == {one[:2] for one in shape(tmp_path / "new.db")}
 
@@ -74,6 +76,19 @@ def test_runs_in_flight_go_on_after_the_migration(old: Path) -> None:
     ledger.close()
 
 
+def test_an_old_file_tells_nothing_of_the_past_and_everything_from_now_on(old: Path) -> None:
+    ledger = open_ledger(old)
+    assert list(ledger.unrouted(10)) == []
+    claim = ledger.claim_next(T0 + 60_000, "w2", T0 + 90_000)
+    row = ledger.credential(ALPHA)
+    assert claim is not None
+    assert row is not None
+    ledger.append(claim, [Finished(Ending.ABANDONED)], row.facts, T0 + 60_001)
+    (told,) = ledger.unrouted(10)
+    assert (told.notice.event, told.notice.credential, told.notice.run) == ("run_abandoned", ALPHA, claim.run)
+    ledger.close()
+
+
 def test_what_waits_for_a_person_still_waits_and_can_be_woken(old: Path) -> None:
     ledger = open_ledger(old)
     run = ledger.run(RunId("r-beta"))
@@ -92,18 +107,18 @@ def test_what_waits_for_a_person_still_waits_and_can_be_woken(old: Path) -> None
 
 
 @pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A later release whose third step fails half way."""
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later release whose newest step fails half way."""
     broken = ("ALTER TABLE runs ADD COLUMN later TEXT", "UPDATE journal SET actor = 'x'")
     monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, broken))
     return
 
 
-def test_a_step_that_fails_leaves_the_steps_before_it_and_nothing_of_itself(old: Path, third: None) -> None:
+def test_a_step_that_fails_leaves_the_steps_before_it_and_nothing_of_itself(old: Path, later: None) -> None:
     before = rows_of(old, "journal")
     with refused("constraint"):
-        open_engines(old, T0, busy_ms=1000, upto=3)
-    assert [version for version, _ in rows_of(old, "schema_version")] == [1, 2]
+        open_engines(old, T0, busy_ms=1000, upto=len(migrations.STEPS))
+    assert [version for version, _ in rows_of(old, "schema_version")] == PRESENT
     with closing(sqlite3.connect(old)) as raw:
         assert "later" not in [row[1] for row in raw.execute("PRAGMA table_info(runs)")]
     assert rows_of(old, "journal") == before
@@ -113,5 +128,5 @@ def test_a_step_that_fails_leaves_the_steps_before_it_and_nothing_of_itself(old:
 
 
 def test_every_released_schema_has_a_file_in_the_tests() -> None:
-    files = sorted(path.name for path in OLD.parent.glob("schema_*.sql"))
+    files = [path.name for path in OLD]
     assert files == [f"schema_{number}.sql" for number in range(1, migrations.SCHEMA_VERSION)]

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 
 from rotator.engine.inventory import CredentialId
 from rotator.engine.ports import RunId
-from rotator.ledger import SqliteLedger, inventory, open_ledger, runs
+from rotator.ledger import SqliteLedger, inventory, open_ledger, outbox, runs
 from rotator.machine.ids import Home
 from tests.contract.ledger.samples import T0, definition
 
@@ -26,6 +26,14 @@ QUESTIONS = {
     "open runs": (runs.runs_statement(None, True, 9), {}, "runs USING INDEX runs_"),
     "runs of one": (runs.runs_statement(CredentialId("a"), False, 9), {}, "SEARCH runs USING INDEX runs_of_credential"),
     "journal": (runs.journal_statement(RunId("r"), 0), {}, "SEARCH journal USING INDEX journal_of_run"),
+    "unrouted": (outbox.unrouted_statement(9), {}, "notices USING INDEX notices_unrouted"),
+    "waiting": (outbox.waiting_statement(10), {}, "deliveries USING INDEX deliveries_waiting"),
+    "deliverable": (
+        outbox.deliverable_statement(10, "a", 9),
+        {},
+        "SEARCH deliveries USING INDEX deliveries_of_channel",
+    ),
+    "opened": (runs.opened_statement("scheduler", 0), {}, "SEARCH runs USING INDEX runs_newest"),
     "probes": (runs.probes_statement(Home("a", "b"), 0), {}, "USING COVERING INDEX probes_of_home"),
 }
 

@@ -213,3 +213,21 @@ def test_a_label_that_repeats_the_id_of_its_row_is_left_out(tmp_path: Path) -> N
     with serving(pages(rows)) as script:
         found = platform(tmp_path, script, PACK).listing(CALL, SUBJECT)
     assert [row.label for row in found] == [None, "rot-a-0"]
+
+
+@pytest.mark.parametrize(("label", "deleted"), [("rot-a-1", True), ("", True), ("rot-a-2", False)])
+def test_where_ids_come_again_the_row_must_bear_our_label_if_the_value_has_one(
+    tmp_path: Path, label: str, deleted: bool
+) -> None:
+    """An adopted value has none: its id is all that is known of it."""
+    pack = PACK.replace("find: list", "find: list\n          labelled: true")
+    target = Generation(subject=SUBJECT, handle=digest("canary-id-1"), label=label)
+    with serving(pages(ROWS, size=9)) as script:
+        hosted = platform(tmp_path, script, pack)
+        if deleted:
+            assert not hosted.revoke(CALL, RevokeRequest(target=target)).already
+        else:
+            with pytest.raises(Refused) as caught:
+                hosted.revoke(CALL, RevokeRequest(target=target))
+            assert caught.value.reason == "other_label"
+    assert ("DELETE /keys/canary-id-1" in script.calls()) is deleted

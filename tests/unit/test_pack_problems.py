@@ -160,6 +160,8 @@ FOUND_ROWS = {
     "no row": ("      row: {id: /id}\n", "", "missing_key"),
     "a row of nothing": ("      find: list\n", "", "unknown_key"),
     "another list": ("find: list", "find: rows", "wrong_value"),
+    "a label that is not looked for": ("      find: list\n      row: {id: /id}", "      labelled: true", "unknown_key"),
+    "no yes and no no": ("find: list", "find: list\n      labelled: perhaps", "wrong_type"),
     "a place that is none": ("row: {id: /id}", "row: {id: id}", "wrong_value"),
     "a name that is none": ("row: {id: /id}", "row: {Id: /id}", "wrong_value"),
     "a digest of a label": ("label: /text", "label: {at: /text, as: digest}", "wrong_value"),
@@ -173,6 +175,12 @@ def test_a_revoke_that_finds_its_row_says_how_and_nothing_else_has_its_variables
     tmp_path: Path, old: str, new: str, code: str
 ) -> None:
     assert code in {one.code for one in changed(tmp_path, old, new)}
+
+
+def test_a_row_cannot_bear_a_label_that_the_list_does_not_show(tmp_path: Path) -> None:
+    text = ALERTA.replace("        label: /text\n", "").replace("find: list", "find: list\n      labelled: true")
+    found = [one for one in problems(tmp_path, text) if "`labelled`" in one.message]
+    assert [one.code for one in found] == ["contradiction"]
 
 
 def test_a_setting_that_sounds_like_a_secret_is_refused(tmp_path: Path) -> None:

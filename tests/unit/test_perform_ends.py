@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rotator.effects.stores.contract import Slot
+from rotator.engine.inventory import ConsumerRef, FieldMap, Source
 from rotator.engine.ports import Performed
 from rotator.machine.facts import Facts, LegName, Placement, Run, RunKind, State
 from rotator.machine.frozen import FrozenMap
@@ -130,6 +131,17 @@ def test_a_second_writer_is_a_refusal_that_says_so(stand: Stand) -> None:
     read = stand.do(StepKind.READ_CURRENT, None, None, facts=known).outcome.found
     assert isinstance(read, CurrentIs)
     assert read.foreign
+
+
+def test_a_consumer_is_told_which_fields_to_forget_and_no_value(stand: Stand) -> None:
+    fields = (FieldMap("USER", Source.PRINCIPAL), FieldMap("PASS", Source.VALUE))
+    consumer = ConsumerRef("files/file/app.env", "files", "file", "app.env", (("format", "env"),), fields)
+    stand.definition = replace(stand.definition, consumers=(consumer,))
+    done = stand.do(StepKind.UNPUSH, None, None, consumer=consumer.id)
+    assert done.outcome.kind is OutcomeKind.DONE
+    ((name, request, _),) = stand.platform.asked
+    assert (name, request.fields, request.value) == ("revoke", ("USER", "PASS"), None)
+    assert (request.target.subject.principal, dict(request.target.subject.params)) == ("app.env", {"format": "env"})
 
 
 def test_every_kind_of_step_has_its_function() -> None:

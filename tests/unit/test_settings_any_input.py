@@ -39,6 +39,7 @@ WEIRD = [
     "[[1]]",
     "0x10",
 ]
+WEIRD += ["${env:NOT_SET_AT_ALL}", "${env:X:-}", "${file:/dev/null}", "${", "$$${HOME}", "{parent: standard}"]
 WEIRD += ["9" * 400, "2026-13-45", "!x y", "*a", "&a b", "'\\0'", "\u2028", "'" + "a" * 5000 + "'", "no: no", "- x"]
 
 
@@ -111,7 +112,7 @@ def test_a_secret_that_looks_like_nothing_is_not_shown_where_a_reference_belongs
         "{file: /run/secrets/secret-id}",
         "{file: /etc/rotator/store.key}",
         "{store: main, path: admin/alerta, field: key}",
-        "{store: main, path: admin/db, field: password}",
+        "{store: embedded, path: admin/db, field: password}",
     ):
         assert old in BARE
         for new in (f'"{plain}"', f"[{plain}]", f"{{value: {plain}}}", f"{{fiel: {plain}}}", f"{{{plain}: x}}"):

@@ -11,7 +11,8 @@ from rotator.engine import calendar
 from rotator.engine.inventory import FieldMap, Source
 from rotator.settings import connections, governance, models
 from rotator.settings.definitions import definitions
-from rotator.settings.documents import digests, files_of
+from rotator.settings.documents import digests
+from rotator.settings.folders import files_of
 from rotator.settings.loader import load, load_text
 from rotator.settings.models import from_json, schema, to_json
 from rotator.settings.problems import ConfigurationRefused, nearest
@@ -83,6 +84,70 @@ def test_a_directory_is_one_configuration(tmp_path):
     assert set(loaded.configuration.credentials) == {"one", "two", "three"}
     assert [Path(name).name for name in loaded.digests] == ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml", "f.yml"]
     assert loaded.digests == digests(files_of(path))
+
+
+def test_sections_have_folders_of_their_own_by_team(tmp_path):
+    directory(tmp_path, rotator=HEAD)
+    for folder, text in [
+        ("endpoints", ENDPOINT), ("policies", POLICY), ("credentials/itsm", credential("one", "x")),
+        ("credentials/orders/night", credential("two", "y")), ("packs", "no: configuration"), ("notes", None),
+        ("credentials/..data", "no yaml: ["),
+    ]:  # fmt: skip
+        (tmp_path / folder).mkdir(parents=True)
+        if text is not None:
+            (tmp_path / folder / "a.yaml").write_text(text)
+    loaded = load(tmp_path)
+    assert set(loaded.configuration.credentials) == {"one", "two"}
+    assert set(loaded.digests) == set(digests(files_of(tmp_path)))
+    assert [Path(name).relative_to(tmp_path).parts[0] for name in loaded.digests] == [
+        "credentials", "credentials", "endpoints", "policies", "rotator.yaml",
+    ]  # fmt: skip
+
+
+def test_a_file_of_a_team_cannot_change_a_policy(tmp_path):
+    directory(tmp_path, rotator=HEAD, endpoints=ENDPOINT, policies=POLICY)
+    (tmp_path / "credentials").mkdir()
+    milder = credential("one", "x").replace("policy: standard", "policy: mild")
+    (tmp_path / "credentials/itsm.yaml").write_text(f"{milder}policies: {{mild: {{every: 9d, overlap: 1h}}}}\n")
+    with pytest.raises(ConfigurationRefused) as refused:
+        load(tmp_path)
+    told = {(one.code, Path(one.file).name, one.line) for one in refused.value.problems if not one.warning}
+    assert told == {("CFG-WRONG-FOLDER", "itsm.yaml", 6), ("CFG-UNKNOWN-REF", "itsm.yaml", 3)}
+
+
+@pytest.mark.parametrize(("name", "meant"), [("credential", "credentials"), ("Policies", "policies"), ("teams", "")])
+def test_a_folder_that_nobody_reads_is_told(tmp_path, name, meant):
+    """A misspelt folder must not make its credentials unmanaged: it refuses. Any other is told."""
+    directory(tmp_path, rotator=HEAD, endpoints=ENDPOINT, policies=POLICY, credentials=credential("one", "x"))
+    (tmp_path / name).mkdir()
+    assert load(tmp_path).configuration.credentials
+    (tmp_path / name / "a.yaml").write_text(credential("two", "y"))
+    if meant:
+        with pytest.raises(ConfigurationRefused) as refused:
+            load(tmp_path)
+        (problem,) = refused.value.problems
+    else:
+        (problem,) = load(tmp_path).warnings
+    assert (problem.code, problem.suggestion, problem.file) == ("CFG-WRONG-FOLDER", meant, str(tmp_path / name))
+
+
+def test_a_folder_that_leads_back_to_itself_ends(tmp_path):
+    directory(tmp_path, rotator=HEAD, endpoints=ENDPOINT, policies=POLICY)
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials/one.yaml").write_text(credential("one", "x"))
+    (tmp_path / "credentials/again").symlink_to(tmp_path / "credentials")
+    assert set(load(tmp_path).configuration.credentials) == {"one"}
+
+
+def test_a_mounted_config_map_is_read_once(tmp_path):
+    """The files are links into a hidden folder that is swapped."""
+    directory(tmp_path, rotator=HEAD, endpoints=ENDPOINT, policies=POLICY)
+    hidden = tmp_path / "credentials/..2026"
+    hidden.mkdir(parents=True)
+    (hidden / "one.yaml").write_text(credential("one", "x"))
+    (tmp_path / "credentials/..data").symlink_to(hidden)
+    (tmp_path / "credentials/one.yaml").symlink_to(tmp_path / "credentials/..data/one.yaml")
+    assert set(load(tmp_path).configuration.credentials) == {"one"}
 
 
 def test_a_file_that_changed_has_another_digest(tmp_path):

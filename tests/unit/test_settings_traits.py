@@ -106,7 +106,8 @@ def test_an_unknown_parameter_is_told():
 
 
 def test_an_endpoint_without_an_admin_is_refused_where_an_admin_must_act():
-    text = TEXT.replace("    admin: {principal: rotator, value: {store: main, path: admin/db, field: password}}\n", "")
+    admin = "    admin: {principal: rotator, value: {store: embedded, path: admin/db, field: password}}\n"
+    text = TEXT.replace(admin, "")
     (problem,) = found(text)
     assert problem.line == line_of("  orders-db:\n", text)
     assert "add `admin" in problem.message

@@ -113,41 +113,6 @@ def test_a_failed_rotation_is_not_tried_again_at_once(bench: Bench) -> None:
     assert bench.tick.open_due() == 1
 
 
-def test_a_sudden_mass_is_held_until_a_person_looks(make: Callable[..., Bench]) -> None:
-    names = [f"c{n:02}" for n in range(6)]
-    bench = make(*(credential(name) for name in names), rules=TickRules(brake=0.5, brake_floor=3))
-    for name in names:
-        bench.adopted(name)
-    bench.clock.move(31 * DAY)
-    assert (bench.tick.open_due(), bench.tick.braked) == (0, True)
-    assert bench.service.status()["braked"] is True
-    bench.tick()
-    assert list(bench.ledger.runs(open_only=True)) == []
-    bench.rotate("c00")  # a person's own request is not held
-    assert (bench.tick.open_due(), bench.tick.braked) == (0, True)
-    bench.service.resume(ME, Selection(ids=("c01",)), reason="one only")
-    assert (bench.tick.open_due(), bench.tick.braked) == (0, True)
-    bench.service.resume(ME, Selection(everything=True), reason="seen")
-    assert (bench.tick.open_due(), bench.tick.braked) == (5, False)
-
-
-def test_the_next_mass_is_held_again(make: Callable[..., Bench]) -> None:
-    names = [f"c{n:02}" for n in range(4)]
-    bench = make(*(credential(name) for name in names), rules=TickRules(brake=0.5, brake_floor=2))
-    for name in names:
-        bench.adopted(name)
-    for opened in (4, 4):
-        bench.clock.move(31 * DAY)
-        assert bench.tick.open_due() == 0
-        bench.service.resume(ME, Selection(everything=True), reason="seen")
-        bench.tick.open_due()
-        runs = bench.ledger.runs(open_only=True)
-        assert len(runs) == opened
-        for run in runs:
-            bench.finish(run.id)
-        assert bench.tick.open_due() == 0, "nothing is due: the release is over"
-
-
 def test_a_few_due_are_no_mass(make: Callable[..., Bench]) -> None:
     bench = make(credential("a"), credential("b"))
     bench.adopted("a")

@@ -5,6 +5,7 @@ They put requests to the daemon and show what became of them; none sees a value.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -132,50 +133,65 @@ def emergency(
 
 @command(
     "retire",
-    short_help="End every credential that a workflow alone uses.",
+    short_help="End every credential that a workflow alone uses, or that is selected.",
     epilog=(
         "Examples:\n  rotator retire alert-sync\n"
-        "  rotator retire alert-sync --apply --confirm alert-sync --reason 'workflow switched off'"
+        "  rotator retire alert-sync --apply --confirm alert-sync --reason 'workflow switched off'\n"
+        "  rotator retire --only id=orders --apply --confirm id=orders --reason 'left behind'"
     ),
 )
-@click.argument("workflow")
+@click.argument("workflow", required=False, default="")
+@click.option("--only", metavar="SELECTOR", default="", help="Those selected, also what is no longer configured.")
 @click.option("--apply", is_flag=True, help="Do it. Without: only show what would be retired.")
-@click.option("--confirm", metavar="NAME", help="The workflow's name once more, in place of typing it.")
+@click.option("--confirm", metavar="NAME", help="The workflow or selector once more, in place of typing it.")
 @click.option("--reason", metavar="TEXT", help="Why, for the journal. Needed with --apply.")
 @ticket_option
 @wait_option
 @session_of
 def retire(
-    session: Session, workflow: str, apply: bool, confirm: str | None, reason: str | None, ticket: str, wait: bool
+    session: Session,
+    workflow: str,
+    only: str,
+    apply: bool,
+    confirm: str | None,
+    reason: str | None,
+    ticket: str,
+    wait: bool,
 ) -> int:
     """Show what a workflow alone uses; with --apply revoke all of it, prove it dead, empty its consumers.
 
-    What other workflows use too is listed and left.
+    What other workflows use too is listed and left. With --only everything that is selected is retired.
     """
-    path = path_of("workflows", workflow, "retire")
-    plan = session.client.post(path, {"apply": False}, act=False)
+    if bool(workflow) == bool(only):
+        raise usage("say a workflow, or --only SELECTOR")
+    name = workflow or only
+    path = "/v1/retire" if only else path_of("workflows", workflow, "retire")
+    which: dict[str, Any] = {"selection": {"selector": only}} if only else {}
+    plan = session.client.post(path, {**which, "apply": False}, act=False)
     if not apply:
-        session.show(plan, lambda screen: _retirement(screen, plan, workflow))
+        session.show(plan, lambda screen: _retirement(screen, plan, name, only))
         return exits.OK
     if not reason:
         raise usage("--apply needs --reason TEXT")
     if not session.machine:
-        _retirement(session.err, plan, workflow, hint=False)
-    session.confirm_name(f"This ends {len(plan['retire'])} credential(s) for good.", workflow, confirm)
-    answer = session.client.post(path, {"apply": True, "reason": reason, "ticket": ticket})
+        _retirement(session.err, plan, name, only, hint=False)
+    session.confirm_name(f"This ends {len(plan['retire'])} credential(s) for good.", name, confirm)
+    answer = session.client.post(path, {**which, "apply": True, "reason": reason, "ticket": ticket})
     code = wait_for(session, answer, wait=wait)
     if answer.get("campaign"):
         session.note(f"certificate: rotator certificate {answer['campaign']} -o json")
     return code
 
 
-def _retirement(screen: Screen, plan: dict[str, Any], workflow: str, *, hint: bool = True) -> None:
-    screen.line(screen.style(f"{workflow}: {len(plan['retire'])} to retire, {len(plan['shared'])} shared", "bold"))
+def _retirement(screen: Screen, plan: dict[str, Any], name: str, only: str, *, hint: bool = True) -> None:
+    screen.line(screen.style(f"{name}: {len(plan['retire'])} to retire, {len(plan['shared'])} shared", "bold"))
     for one in plan["retire"]:
         screen.line(f"  retire  {one}")
     for shared in plan["shared"]:
         screen.line(
-            f"  leave   {shared['credential']}  (also used by {', '.join(sorted({*shared['workflows']} - {workflow}))})"
+            f"  leave   {shared['credential']}  (also used by {', '.join(sorted({*shared['workflows']} - {name}))})"
         )
     if hint and plan["retire"]:
-        screen.line(f"\nTo do it: rotator retire {workflow} --apply --confirm {workflow} --reason TEXT")
+        said = shlex.quote(name)
+        which = f"--only {said}" if only else said
+        screen.line(f"\nTo do it: rotator retire {which} --apply --confirm {said} --reason TEXT")

@@ -1,47 +1,57 @@
-"""`rotator config`: validate and init work on files without a daemon, reload asks the daemon."""
+"""`rotator config`: everything but reload works on files, without a daemon."""
 
 from __future__ import annotations
 
-import os
+import importlib
+import json
+import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from rotator.cli import exits
-from rotator.cli.failures import Failure
 from rotator.cli.grammar import Group, session_of
 from rotator.cli.screen import Screen
 from rotator.cli.session import Session
-from rotator.cli.starter import STARTER
 
-config = Group("config", short_help="Configuration: validate, init, reload.", help="The configuration.")
+if TYPE_CHECKING:
+    from rotator.settings.problems import Problem
+
+LATER: Final = {
+    "render": ("configuration_views:render", "What counts in the end, and where each value comes from."),
+    "schema": ("configuration_views:schema", "JSON Schema of the language and of every installed plugin."),
+    "init": ("configuration_start:init", "Write commented files to start from."),
+    "fmt": ("configuration_form:fmt", "Put files into their usual form; comments stay."),
+}
+config = Group(
+    "config",
+    lazy=LATER,
+    short_help="Configuration: init, validate, render, fmt, schema, reload.",
+    help="The configuration.",
+)
 
 
 @config.command(
     "validate",
     short_help="Everything that is wrong, at once, with file, line and column.",
-    epilog="Examples:\n  rotator config validate /etc/rotator\n  rotator config validate -o json rotator.yaml",
+    formats=("sarif", "github"),
+    epilog=(
+        "Examples:\n  rotator config validate /etc/rotator\n  rotator config validate -o json rotator.yaml\n"
+        "  rotator config validate -o github .        annotations in a pull request\n"
+        "  rotator config validate -o sarif . > problems.sarif"
+    ),
 )
 @click.argument("path", type=click.Path(path_type=Path), envvar="ROTATOR_CONFIG")
+@click.option("--no-plugins", is_flag=True, help="Import no plugin: leave out what only they can judge.")
 @session_of
-def validate(session: Session, path: Path) -> int:
-    """Check a file, or all *.yaml of a directory. No daemon is needed, no value is read. Exit 3 if it is refused."""
-    from rotator.daemon.clock import SystemClock
-    from rotator.settings.loader import load
-    from rotator.settings.problems import ConfigurationRefused
-
-    installed = [one.name for one in metadata.entry_points(group="rotator.plugins")]
-    try:
-        loaded = load(path, plugins=installed, now=SystemClock().now())
-    except ConfigurationRefused as refused:
-        problems = refused.problems
-        valid = False
-    else:
-        problems = loaded.warnings
-        valid = True
-    document = {"valid": valid, "items": [one.as_json() for one in problems]}
+def validate(session: Session, path: Path, no_plugins: bool) -> int:
+    """Check a file or a directory. No daemon is needed, no value is read, nothing is sent. The plugins that are named
+    are imported, to judge what is asked of them. Exit 3 if the configuration is refused, 0 with warnings only."""
+    problems = judge(path, plugins=not no_plugins)
+    valid = all(one.warning for one in problems)
+    items = [one.as_json() for one in problems]
 
     def paint(screen: Screen) -> None:
         for one in problems:
@@ -50,31 +60,40 @@ def validate(session: Session, path: Path) -> int:
         warned = f", {len(problems) - errors} to look at" if len(problems) > errors else ""
         screen.line(f"{path}: valid{warned}" if valid else f"{path}: {errors} problem{'s' * (errors != 1)}{warned}")
 
-    session.show(document, paint)
+    if session.output in ("sarif", "github"):
+        sys.stdout.write(_for_tools(session.output, items))
+    else:
+        session.show({"valid": valid, "items": items}, paint)
     return exits.OK if valid else exits.CONFIGURATION
 
 
-@config.command("init", short_help="Write a commented configuration to start from.")
-@click.argument("path", type=click.Path(path_type=Path), default=Path("rotator.yaml"))
-@session_of
-def init(session: Session, path: Path) -> int:
-    """Write a small configuration with a comment at every line that you must change. Nothing is overwritten."""
+def judge(path: Path, *, plugins: bool = True) -> tuple[Problem, ...]:
+    """Everything that is wrong with a configuration, warnings too; with the plugins' judgement where they may be
+    imported."""
+    from rotator.daemon.clock import SystemClock
+    from rotator.settings.loader import load
+    from rotator.settings.problems import ConfigurationRefused, in_order
+
+    installed = [one.name for one in metadata.entry_points(group="rotator.plugins")]
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-    except FileExistsError:
-        raise Failure("ROT-FILE-EXISTS", f"{path} is there; nothing was written", exits.CONFLICT) from None
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise Failure("ROT-FILE", f"{path} cannot be written: {reason}", exits.USAGE) from None
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(STARTER)
+        loaded = load(path, plugins=installed, now=SystemClock().now())
+    except ConfigurationRefused as refused:
+        return refused.problems
+    if not plugins:
+        return loaded.warnings
+    # By name: the rooms below the daemon hold values, and the command line is to reach none of them by an import.
+    judged: list[Problem] = importlib.import_module("rotator.daemon.offline").judged(loaded)
+    return in_order([*loaded.warnings, *judged])
 
-    def paint(screen: Screen) -> None:
-        screen.line(f"{path}: written")
-        session.note(f"next: change what the comments say, then  rotator config validate {path}")
 
-    session.show({"path": str(path)}, paint)
-    return exits.OK
+def _for_tools(form: str, items: list[dict[str, Any]]) -> str:
+    from rotator.cli import annotations
+    from rotator.settings.problems import CODES
+
+    if form == "github":
+        return annotations.github(items)
+    document = annotations.sarif(items, CODES, metadata.version("rotator"))
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 @config.command("reload", short_help="Let the daemon read its configuration anew, or keep the old one whole.")

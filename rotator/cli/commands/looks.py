@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rotator.cli import exits
-from rotator.cli.choosing import as_query, complete_ids, selection_options
+from rotator.cli.choosing import as_query, complete_ids, selection_options, selector_option
 from rotator.cli.client import path_of
 from rotator.cli.grammar import command, session_of
 from rotator.cli.pages import certificate_page, explain_page, plan_page, status_page
@@ -19,14 +19,15 @@ _exit_code = click.option("--exit-code", is_flag=True, help="Exit 10 when there 
 
 
 @command("status", short_help="One screen: what is due, open, waiting for you, owed.")
+@selector_option
 @_exit_code
 @session_of
-def status(session: Session, exit_code: bool) -> int:
-    """What is managed, due, in progress, waiting for a person, and owed."""
-    answer = session.client.get("/v1/status")
+def status(session: Session, selector: str, exit_code: bool) -> int:
+    """What is managed, due, in progress, waiting for a person, owed, and left behind; of all or of those selected."""
+    answer = session.client.get("/v1/status", [("selector", selector)] if selector else [])
     session.show(answer, lambda screen: status_page(screen, answer))
     counts = answer["counts"]
-    attention = any(counts.get(name) for name in ("due", "overdue", "waiting", "debts"))
+    attention = any(counts.get(name) for name in ("due", "waiting", "debts", "unmanaged"))
     return exits.FINDINGS if exit_code and attention else exits.OK
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,13 +60,21 @@ def check(session: Session, path: Path) -> int:
     except ModuleNotFoundError as absent:
         if absent.name != PACKS:
             raise
-        raise Failure("ROT-NO-PLUGIN", "the plugin that reads packs is not installed", exits.NOT_FOUND) from None
+        raise Failure(
+            "ROT-NO-PLUGIN",
+            "the plugin that reads packs is not installed",
+            exits.NOT_FOUND,
+            hint="install Rotator whole: its plugin `http` reads packs",
+            docs="docs/runbook.md#rot-no-plugin",
+        ) from None
     problems = list(checker(path))
-    document = {"valid": not problems, "items": [dataclasses.asdict(one) for one in problems]}
+    items = [{**dataclasses.asdict(one), "docs": one.docs} for one in problems]
+    document = {"valid": not problems, "items": items}
 
     def paint(screen: Screen) -> None:
         for one in problems:
-            screen.line(str(one))
+            screen.line(clean(one))
+            screen.facts([("more", one.docs)], indent="    ")
         many = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         screen.line(f"{path}: valid" if not problems else f"{path}: {many}")
 
@@ -83,8 +91,24 @@ def attempt(session: Session, endpoint: str) -> int:
 
     def paint(screen: Screen) -> None:
         for step in answer["steps"]:
-            sign = screen.sign("done" if step["ok"] else "refused")
-            screen.line(f"{sign} {clean(step['ability'])}: {'' if step['ok'] else 'FAILED: '}{clean(step['says'])}")
+            _paint_step(screen, step)
 
     session.show(answer, paint)
     return exits.OK if all(step["ok"] for step in answer["steps"]) else exits.FINDINGS
+
+
+SIGNS: Final = {"works": "done", "inconclusive": "unknown", "fails": "refused", "missing": "failed", "nothing": "note"}
+"""The sign of each verdict; one that this command line does not know is shown as what proves nothing."""
+
+
+def _paint_step(screen: Screen, step: Mapping[str, Any]) -> None:
+    """What was seen; unless it works: that it does not, the reason's code, what to do, where to read on."""
+    verdict = str(step.get("verdict") or ("works" if step["ok"] else "fails"))
+    about = f" of {step['subject']}" if step.get("subject") else ""
+    head = f"{step.get('kind') or '-'}: {step['ability']}{about}"
+    word = "" if step["ok"] else f"{verdict.upper()}: "
+    code = f" [{step['code']}]" if step.get("code") else ""
+    screen.line(f"{screen.sign(SIGNS.get(verdict, 'unknown'))} {clean(head)}: {word}{clean(step['says'])}{clean(code)}")
+    if not step["ok"]:
+        rows = [("do", str(step.get("do") or "")), ("more", str(step.get("docs") or ""))]
+        screen.facts([row for row in rows if row[1]], indent="    ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib import metadata
 
 import click
@@ -20,7 +21,7 @@ ENVIRONMENT = (
     ("ROTATOR_TIMEOUT", "--timeout: how long to wait"),
     ("ROTATOR_NO_INPUT", "--no-input: never ask"),
     ("ROTATOR_QUIET", "--quiet: no progress, no remarks"),
-    ("ROTATOR_CONFIG", "the configuration of `serve` and `config validate`"),
+    ("ROTATOR_CONFIG", "the configuration of `serve`, `init`, and `config validate`, `render` and `fmt`"),
     ("ROTATOR_LOG_LEVEL", "the least that `serve` logs: debug, info, warning, error"),
     ("ROTATOR_ACCESSIBLE, ACCESSIBLE", "plain lines: nothing is painted over, a sign of life every 30 s"),
     ("NO_COLOR, TERM=dumb", "no colours"),
@@ -39,9 +40,18 @@ credential is ever shown; two places are compared by fingerprint."""
 SELECTORS = """\
 Which credentials, in exactly one way:
   ID [ID...]         by id
-  -l KEY=VALUE       by label; several must all hold
+  -l SELECTOR        by what it is; several -l must all hold
   --workflow NAME    all that the workflow uses
-  --all              every credential"""
+  --all              every credential
+
+A selector is terms with commas between them; all must hold:
+  team=itsm          a label of your own is that
+  tier!=T3           something is not that (also: it has none)
+  tier in (T0, T1)   it is one of these; `not in` for none of them
+  endpoint=alerta-*  `*` at the end is any rest; team=* has some team, team!=* has none
+  site="Berlin, 2"   a value with blanks, commas or brackets stands in double quotes
+Keys: id, owner, tier, policy, workflow, endpoint, kind, principal, store; everything else is a label (label.NAME is
+always one). Freezes and notification routes of the configuration use the same language."""
 
 TOPICS = ("environment", "exit-codes", "formatting", "selectors")
 
@@ -50,7 +60,7 @@ TOPICS = ("environment", "exit-codes", "formatting", "selectors")
 @click.argument("topic", nargs=-1)
 @click.pass_context
 def help_topic(ctx: click.Context, topic: tuple[str, ...]) -> int:
-    """Help on a command or a topic. Topics: environment, exit-codes, formatting, selectors."""
+    """Help on a command, a reason code (ROT-…, CFG-…) or a topic: environment, exit-codes, formatting, selectors."""
     session = ctx.ensure_object(Session)
     screen = session.out
     match topic:
@@ -63,10 +73,22 @@ def help_topic(ctx: click.Context, topic: tuple[str, ...]) -> int:
             _text(screen, FORMATTING)
         case ("selectors",):
             _text(screen, SELECTORS)
-        case (code,) if code.startswith(("ROT-", "CFG-")):
-            screen.line(f"docs/runbook.md#{code.lower()}")
+        case (code,) if code.upper().startswith(("ROT-", "CFG-")):
+            return _of_code(screen, code.upper())
         case _:
             return _of_command(ctx, screen, topic)
+    return exits.OK
+
+
+def _of_code(screen: Screen, code: str) -> int:
+    """What a reason code means and what to do, as the runbook has it."""
+    # By name: the catalogue stands in a room that the command line reaches by no import.
+    advice = importlib.import_module("rotator.daemon.advice")
+    if not advice.known(code):
+        raise usage(f"the catalogue has no code {code}", "the codes of plugins: docs/runbook.md")
+    told = advice.of(code)
+    screen.line(screen.style(code, "bold"))
+    screen.facts([("means", told.means), *([("do", told.do)] if told.do else []), ("more", advice.place(code))])
     return exits.OK
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 HOLDS: Final[dict[str, str]] = {
     "paused": "`rotator resume ID` ends a pause that a person set; one in the policy ends at its `until`.",
-    "frozen": "Wait for its end. An emergency passes.",
+    "frozen": "Wait for its end; `rotator explain ID` names it. See *A freeze* above.",
     "outside_window": "It goes on when the window opens. A run that a person opens is not held by the window.",
     "brake": "Too many fell due at once. See *The brake* above.",
     "approval": "Have the plan approved.",
@@ -16,13 +16,13 @@ HOLDS: Final[dict[str, str]] = {
 }
 DUE: Final[dict[str, str]] = {
     "retired": "Nothing. A retired credential is not rotated again.",
-    "removed": "Put it back into the configuration, or retire what is left of it first.",
+    "removed": "Put it back into the configuration, or retire it. See *Left behind* above.",
     "not_adopted": "`rotator adopt ID`.",
     "run_open": "`rotator runs watch RUN`.",
     "waits_for_answer": "`rotator runs show RUN` has the answers as whole commands.",
     "observing": "The ledger is a restored copy. See *A restored ledger* above.",
     "paused": "`rotator resume ID`.",
-    "frozen": "Wait for its end.",
+    "frozen": "Wait for its end. See *A freeze* above.",
     "brake": "See *The brake* above.",
     "backing_off": "Passes by itself. `rotator runs list --credential ID` shows how the last run ended.",
     "outside_window": "Passes by itself when the window opens.",
@@ -34,7 +34,7 @@ DUE: Final[dict[str, str]] = {
 }
 SCHEDULE: Final[dict[str, tuple[str, str]]] = {
     "policy": ("The next time is the policy's.", "Nothing."),
-    "unmanaged": ("It is no longer in the configuration.", "Put it back, or leave it: it is only remembered."),
+    "unmanaged": ("It is no longer in the configuration.", "Put it back, or retire it. See *Left behind* above."),
     "contained": (
         "It was contained without a new value: nothing is rotated by itself.",
         "Give it a value: `rotator rotate ID --reason TEXT`.",

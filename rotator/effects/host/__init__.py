@@ -7,12 +7,13 @@ against mistakes and against hostile platforms, not against hostile plugins.
 
 from .declare import Objection, objections
 from .discovery import BrokenPlugin, Loaded, discover
-from .endpoint import ConfigFault, Connection, make_config
+from .endpoint import Acting, ConfigFault, Connection, make_config
 from .gateway import Gateway, HostedPlatform
 from .shape import to_core_traits, to_kind_traits
 from .trial import Finding, try_endpoint
 
 __all__ = [
+    "Acting",
     "BrokenPlugin",
     "ConfigFault",
     "Connection",

@@ -16,9 +16,12 @@ from typing import Any, Final
 from rotator.plugin_api import Body, Failed, Misconfigured, OutcomeUnknown, PluginError, Refused, Secret
 from rotator.plugin_api.patterns import LONGEST_TEXT, compiled
 
+from .markup import Unreadable, alone, parsed
+
 _LONGEST_WAIT: Final = timedelta(days=1)
 _NOTHING: Final = object()
 _HTML: Final = re.compile(r"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
+_XML: Final = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml\b", re.IGNORECASE)
 
 
 class _Number(str):
@@ -28,7 +31,7 @@ class _Number(str):
 
 
 class MaskedBody:
-    """`Body` of the plugin API over one JSON value, or over text that is no JSON."""
+    """`Body` of the plugin API over one JSON value, one XML document, or text that is neither."""
 
     __slots__ = ("__text", "__value", "_writing")
 
@@ -38,9 +41,15 @@ class MaskedBody:
         self._writing = writing
 
     @classmethod
-    def of(cls, raw: bytes, *, writing: bool) -> MaskedBody:
-        """The body of an answer; bytes that are no UTF-8 are replaced, text that is no JSON has no pointers."""
+    def of(cls, raw: bytes, *, writing: bool, kind: str = "") -> MaskedBody:
+        """The body of an answer, read as XML if its content type `kind` says so, else as JSON. Bytes that are no UTF-8
+        are replaced; text that is not what it should be has no pointers."""
         text = raw.decode("utf-8", errors="replace")
+        if _XML.match(kind):
+            try:
+                return cls(text, parsed(raw), writing=writing)
+            except Unreadable:
+                return cls(text, _NOTHING, writing=writing)
         try:
             value = json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
         except (ValueError, RecursionError):
@@ -104,6 +113,7 @@ class MaskedBody:
             return _NOTHING
         for part in pointer[1:].split("/"):
             key = part.replace("~1", "/").replace("~0", "~")
+            found = found if key.isdecimal() else alone(found)
             if isinstance(found, Mapping) and key in found:
                 found = found[key]
             elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
@@ -114,6 +124,7 @@ class MaskedBody:
 
 
 def _leaf(value: Any) -> str | None:
+    value = alone(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, str) else None
@@ -145,7 +156,7 @@ class Answer:
         changed something, so that no refusal of this one says that nothing was done."""
         self._status = status
         self.__headers = headers
-        self.__body = MaskedBody.of(raw, writing=writing)
+        self.__body = MaskedBody.of(raw, writing=writing, kind=headers.get("content-type", ""))
         self._writing = writing
         self._changed = changed
         self._now = now

@@ -35,6 +35,15 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """What acts at an endpoint: its value and, where requests name it, the id by which the platform knows that value.
+    Both were read together: an id beside another value's would look like a refused login."""
+
+    value: Secret
+    handle: Secret | None = None
+
+
 class ConfigFault(ValueError):
     """The configuration of an endpoint does not fit its plugin. `problems`: (name of the setting, words)."""
 

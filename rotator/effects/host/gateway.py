@@ -7,7 +7,7 @@ acts, the deadline, paging to the end, the echo check, the translation of whatev
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -51,7 +51,7 @@ from rotator.plugin_api import (
 )
 
 from .echo import LONGEST, Oversized, is_one_of, plain_strings, repeats, secrets_in
-from .endpoint import WRITING, At, Clock, Connection, Logins, make_config
+from .endpoint import WRITING, Acting, At, Clock, Connection, Logins, make_config
 
 MOST_PAGES: Final = 1000
 MOST_ROWS: Final = 100_000
@@ -69,10 +69,12 @@ class Gateway:
         self.version = version
         self.logins = Logins(clock)
 
-    def platform(self, connection: Connection, kind: str, admin: Callable[[], Secret] | None = None) -> HostedPlatform:
-        """One kind at one endpoint. `admin` fetches the acting value when a call needs it (the store may rotate it);
-        what it raises must be a PluginError. Raises ConfigFault, Misconfigured("unknown_kind"), Misconfigured("tls")
-        for a CA file that cannot be used."""
+    def platform(
+        self, connection: Connection, kind: str, admin: Callable[[], Secret | Acting] | None = None
+    ) -> HostedPlatform:
+        """One kind at one endpoint. `admin` fetches the acting value when a call needs it (the store may rotate it),
+        with its id where the platform wants one; what it raises must be a PluginError. Raises ConfigFault,
+        Misconfigured("unknown_kind"), Misconfigured("tls") for a CA file that cannot be used."""
         found = next((one for one in connection.plugin.kinds if one.name == kind), None)
         if found is None:
             raise Misconfigured("unknown_kind")
@@ -96,11 +98,15 @@ class HostedPlatform:
     kind: Kind[Any]
     config: Any
     transport: Transport
-    admin_value: Callable[[], Secret] | None = None
+    admin_value: Callable[[], Secret | Acting] | None = None
 
     @property
     def admin(self) -> str:
         return self.connection.admin
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        return self.connection.plugin.reasons
 
     def preflight(self, call: Call, request: PreflightRequest) -> Ready:
         return self._run("preflight", self.kind.preflight, call, request, Ready)
@@ -116,11 +122,10 @@ class HostedPlatform:
         if self.admin_value is None or self.kind.probe is None:
             return Inconclusive(reason="no_witness")
         try:
-            value = self._login(self.admin_value)
+            acting = self._login(self.admin_value)
         except PluginError as error:
             return Inconclusive(reason=error.reason)
-        target = Generation(subject=Subject(principal=self.admin))
-        found = self.probe(call, ProbeRequest(target=target, value=value))
+        found = self.probe(call, ProbeRequest(target=self._admin_of(acting), value=acting.value))
         return Inconclusive(reason=found.reason) if isinstance(found, Rejected) else found
 
     def install(self, call: Call, request: InstallRequest) -> Installed:
@@ -210,8 +215,8 @@ class HostedPlatform:
         return response
 
     def _at(self, ability: str, call: Call, until: float) -> At:
-        value = Secret("") if self.admin_value is None else self._login(self.admin_value)
-        actor = Actor(is_self=False, generation=Generation(subject=Subject(principal=self.admin)), value=value)
+        acting = Acting(Secret("")) if self.admin_value is None else self._login(self.admin_value)
+        actor = Actor(is_self=False, generation=self._admin_of(acting), value=acting.value)
         return At(
             connection=self.connection,
             config=self.config,
@@ -225,11 +230,17 @@ class HostedPlatform:
             until=until,
         )
 
-    def _login(self, read: Callable[[], Secret]) -> Secret:
-        """The acting value. Reading it has sent nothing to the platform, whatever became of it."""
+    def _admin_of(self, acting: Acting) -> Generation:
+        """The acting value as a reference. Its id is none that we made up: it stands in the store beside the value."""
+        handle = None if acting.handle is None else acting.handle.reveal()
+        return Generation(subject=Subject(principal=self.admin), handle=handle)
+
+    def _login(self, read: Callable[[], Secret | Acting]) -> Acting:
+        """What acts. Reading it has sent nothing to the platform, whatever became of it."""
         failure: PluginError
         try:
-            return read()
+            found = read()
+            return Acting(found) if isinstance(found, Secret) else found
         except (Failed, OutcomeUnknown) as error:
             failure = Failed(error.reason, status=error.status, retry_after=error.retry_after, unsent=True)
         except PluginError as error:

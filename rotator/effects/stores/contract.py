@@ -105,6 +105,9 @@ class Store(Protocol):
     def finalize(self, slot: Slot, generation: int, *, keep_versions: bool = False) -> None:
         """Destroy the staged value and every non-current version of the secret that holds it; done again is done.
 
+        A store that cannot destroy a version (AWS) takes every label away that leads readers to it, and removes it in
+        its own time.
+
         `keep_versions`: the staged value only. Versions that were kept so are kept for good: once the stage is gone
         nobody knows which of them hold the value. A late `stage` of this generation is refused afterwards. Never
         destroys what current holds.

@@ -1,4 +1,4 @@
-"""The token of one store: from a file, or by AppRole login; renewed in time, made anew when it died.
+"""The token of one store: from a file, or by a login; renewed in time, made anew when it died.
 
 Called by `vault_kv` before every exchange and after every 403. A token is never taken from the environment or from the
 command line's token file, never written anywhere, and a refused login is not tried again at once (servers lock out).
@@ -9,17 +9,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import requests
+import structlog
 from hvac.api import auth_methods
 
 from rotator.plugin_api import Failed, Misconfigured, PluginError, Refused, Secret
 
 from .vault_client import Call, Exchange, Wire
 from .vault_errors import Denied, Missing
+from .vault_files import Stamp, read_secret, stamp_of
+from .vault_login import AppRole, Auth, Kubernetes, TokenFile, log_in
+from .vault_wrapped import Deliveries, Unwrapping
+
+_LOG = structlog.get_logger()
 
 LOGIN_PAUSE_S: Final = 10.0
 """After a refused login the same refusal is given for this long without asking the server."""
@@ -27,27 +32,11 @@ LOGIN_PAUSE_S: Final = 10.0
 CONFIRM_S: Final = 0.3
 """A refused login is tried once more after this: a lagging standby does not know a new secret id or token yet."""
 
+_BARS: Final = frozenset({"store_login_refused", "store_login_unclear"})
+"""What the server said to a login: it is asked again, and then for a while not."""
+
 RENEW_AT: Final = 2 / 3
 """The part of a lease after which it is renewed."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenFile:
-    """A token in a file, which may be replaced at any time (by an agent): it is read again when the token dies."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class AppRole:
-    """Login by role id and a secret id in a file."""
-
-    role_id: str
-    secret_id: Path
-    mount: str = "approle"
-
-
-Auth = TokenFile | AppRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +45,30 @@ class _Held:
     index: str  # a standby does not know the token before it has reached this index
     renew_at: float | None
     expires_at: float | None
+    stamp: Stamp | None = None  # of the file that it was read from
 
 
 class Tokens:
-    """The one token of a store, shared by its threads."""
+    """The one token of a store, shared by its threads. `unwrapping`: where wrapped secret ids are kept."""
 
-    def __init__(self, auth: Auth, session: requests.Session, wire: Wire) -> None:
+    def __init__(self, auth: Auth, session: requests.Session, wire: Wire, unwrapping: Unwrapping | None = None) -> None:
         self._auth = auth
         self._session = session
-        self._wire = wire
+        self._wire = wire if auth.namespace is None else replace(wire, namespace=auth.namespace)
+        self._unwrapping = unwrapping or Unwrapping(Deliveries())
+        self._unfit: Stamp | None = None  # a file's content that is no good, while the token before it still is
+        self._picked: Stamp | None = None  # the delivery that was looked at last
         self._lock = threading.Lock()
         self._held: _Held | None = None
         self._barred_until = 0.0
+        self._barred: PluginError = Misconfigured("store_login_refused")
 
     def use(self, call: Call) -> Secret:
         """A token that should be good: logs in or renews first when it is time."""
         with self._locked(call):
             held, now = self._held, self._wire.clock.monotonic()
+            if held is not None and isinstance(self._auth, TokenFile):
+                held = self._reread(call, held, self._auth)
             if held is None or (held.expires_at is not None and now >= held.expires_at):
                 held = self._enter(call)
             elif held.renew_at is not None and now >= held.renew_at:
@@ -93,10 +89,28 @@ class Tokens:
             self._held = self._enter(call)
             return True
 
+    def pick_up(self, call: Call) -> None:
+        """Unwrap a new delivery of a wrapped secret id, if the file has changed. Nothing for other logins. An unfit
+        delivery is told once, by the log; server trouble is left for the next time."""
+        auth = self._auth
+        if not isinstance(auth, AppRole) or not auth.wrapped:
+            return
+        stamp = stamp_of(auth.secret_id)
+        if stamp is None or stamp == self._picked:
+            return
+        exchange, whose = Exchange(self._session, self._wire, call, "", writing=False), self._unwrapping
+        try:
+            whose.deliveries.pick_up(whose, exchange, auth.secret_id, auth.mount, auth.role)
+        except Misconfigured as error:
+            _LOG.warning("store.delivery.unfit", store=whose.store, reason=error.reason)
+        except PluginError:
+            return
+        self._picked = stamp
+
     def close(self) -> None:
         """Revoke the token if a login made it; a failure leaves it to expire."""
         held, self._held = self._held, None
-        if held is None or not isinstance(self._auth, AppRole):
+        if held is None or isinstance(self._auth, TokenFile):
             return
         call = Call(self._wire.clock.monotonic() + 5.0, held.index)
         with suppress(PluginError, Denied, Missing):
@@ -120,33 +134,55 @@ class Tokens:
     def _enter(self, call: Call) -> _Held:
         now = self._wire.clock.monotonic()
         if now < self._barred_until:
-            raise Misconfigured("store_login_refused")
-        refusal = Misconfigured("store_login_refused")
+            raise type(self._barred)(self._barred.reason)
+        refusal: PluginError = Misconfigured("store_login_refused")
         for wait in (CONFIRM_S, 0.0):
             try:
-                if isinstance(self._auth, AppRole):
-                    return self._login(call, self._auth)
-                return self._adopt(call, self._auth)
+                return self._get(call)
             except (Misconfigured, Refused, Denied, Missing) as error:
-                refusal = error if isinstance(error, Misconfigured) else Misconfigured("store_login_refused")
-            if refusal.reason != "store_login_refused":
+                refusal = self._refusal(error)
+            if refusal.reason not in _BARS:
                 raise refusal
             self._wire.clock.sleep(wait)
-        self._barred_until = now + LOGIN_PAUSE_S
+        self._barred_until, self._barred = now + LOGIN_PAUSE_S, refusal
         raise refusal
 
-    def _login(self, call: Call, auth: AppRole) -> _Held:
-        api = auth_methods.AppRole(Exchange(self._session, self._wire, call, "", writing=False))
-        answer = api.login(auth.role_id, _file(auth.secret_id).reveal(), use_token=False, mount_point=auth.mount)
-        return self._hold(call, answer.get("auth") if isinstance(answer, dict) else None, None)
+    def _refusal(self, error: Exception) -> PluginError:
+        if isinstance(error, Misconfigured):
+            return error
+        if isinstance(error, Denied) and isinstance(self._auth, Kubernetes):
+            # The server says the same to a dead token and when it could not ask the cluster, which passes by itself.
+            return Failed("store_login_unclear", status="403")
+        return Misconfigured("store_login_refused")
+
+    def _get(self, call: Call) -> _Held:
+        if isinstance(self._auth, TokenFile):
+            return self._adopt(call, self._auth)
+        exchange = Exchange(self._session, self._wire, call, "", writing=False)
+        return self._hold(call, log_in(self._auth, exchange, self._unwrapping), None)
 
     def _adopt(self, call: Call, auth: TokenFile) -> _Held:
-        token = _file(auth.path)
+        stamp = stamp_of(auth.path)  # before the content: a change in between is then seen at the next use
+        token = read_secret(auth.path)
         answer = self._token_api(call, token).lookup_self()
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
             raise Failed("incomplete_answer")
-        return self._hold(call, {"lease_duration": data.get("ttl"), "renewable": data.get("renewable")}, token)
+        found = self._hold(call, {"lease_duration": data.get("ttl"), "renewable": data.get("renewable")}, token)
+        return replace(found, stamp=stamp)
+
+    def _reread(self, call: Call, held: _Held, auth: TokenFile) -> _Held:
+        """The token that the file has now. While that one is no good (half written, unknown) the one before serves."""
+        stamp = stamp_of(auth.path)
+        if stamp is None or stamp in {held.stamp, self._unfit}:
+            return held
+        try:
+            return self._adopt(call, auth)
+        except (Misconfigured, Refused, Denied, Missing):
+            self._unfit = stamp
+        except PluginError:  # the server is in trouble: asked again at the next use
+            pass
+        return held
 
     def _hold(self, call: Call, answer: Any, token: Secret | None) -> _Held:
         if not isinstance(answer, dict) or type(answer.get("lease_duration")) is not int:
@@ -158,38 +194,32 @@ class Tokens:
         lease, now = answer["lease_duration"], self._wire.clock.monotonic()
         if lease <= 0:  # a token without an end
             return _Held(token, call.index, None, None)
-        renew_at = now + lease * RENEW_AT if answer.get("renewable") or isinstance(self._auth, AppRole) else None
+        again = answer.get("renewable") or not isinstance(self._auth, TokenFile)
+        renew_at = now + lease * RENEW_AT if again else None
         return _Held(token, call.index, renew_at, now + lease)
 
     # ---- keeping it --------------------------------------------------------------------------------------------------
 
     def _renew(self, call: Call, held: _Held) -> _Held:
         """The token with a longer lease, or a new one if that cannot be had; in trouble the old one while it lives."""
-        if isinstance(self._auth, TokenFile) and not _file(self._auth.path).matches(held.token):
-            return self._enter(call)
         now = self._wire.clock.monotonic()
         left = 0.0 if held.expires_at is None else held.expires_at - now
         try:
             answer = self._token_api(call, held.token).renew_self()
             renewed = self._hold(call, answer.get("auth") if isinstance(answer, dict) else None, held.token)
+            renewed = replace(renewed, stamp=held.stamp)
             # Near its maximal life a renewal is granted without giving time.
             if renewed.expires_at is None or renewed.expires_at - now > left + 1:
                 return renewed
         except (Denied, Refused):
             pass
         except PluginError:
-            return _Held(held.token, held.index, now + max(1.0, left / 10), held.expires_at)
-        if isinstance(self._auth, AppRole):
+            return replace(held, renew_at=now + max(1.0, left / 10))
+        if isinstance(self._auth, TokenFile):
+            return replace(held, renew_at=None)
+        try:
             return self._enter(call)
-        return _Held(held.token, held.index, None, held.expires_at)
-
-
-def _file(path: Path) -> Secret:
-    """The text of a credential file without the line's end; Misconfigured("store_auth_file")."""
-    try:
-        token = Secret(path.read_text("utf-8").strip())
-    except (OSError, ValueError):
-        token = None
-    if token is None or token.matches(Secret("")):
-        raise Misconfigured("store_auth_file")
-    return token
+        except PluginError:
+            if left <= 0:
+                raise
+            return replace(held, renew_at=now + max(1.0, left / 10))

@@ -11,13 +11,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, Final
 
 import requests
 import requests.adapters
 from hvac.adapters import RawAdapter
 
-from rotator.plugin_api import Failed
+from rotator.plugin_api import Failed, Misconfigured, Secret
 
 from .vault_errors import answer_error, broken, network_error
 from .versioned import Clock
@@ -53,13 +54,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
     """Reads every body itself, up to a cap and the call's end, with certificates checked by our own context."""
 
     def __init__(self, context: ssl.SSLContext | None, pool: int) -> None:
-        self._context = context
+        self._context, self._pool = context, pool
         super().__init__(pool_connections=1, pool_maxsize=pool, max_retries=0, pool_block=False)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         if self._context is not None:
             kwargs["ssl_context"] = self._context
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(connections, maxsize, block, **kwargs)
+
+    def change(self, context: ssl.SSLContext) -> None:
+        """Open new connections with another context from now on; calls under way end on theirs."""
+        self._context = context
+        self.init_poolmanager(1, self._pool)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["stream"] = True
@@ -76,8 +82,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 def make_session(ca: str | None, pool: int, user_agent: str) -> requests.Session:
     """The store's one session. `ca`: the only bundle that is trusted; None: the one that requests brings along."""
-    context = ssl.create_default_context(cafile=ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = _context(ca)
     session = requests.Session()
     session.trust_env = False  # no proxies, no netrc, no REQUESTS_CA_BUNDLE
     session.verify = ca if ca is not None else True
@@ -86,6 +91,30 @@ def make_session(ca: str | None, pool: int, user_agent: str) -> requests.Session
     session.mount("https://", _Adapter(context, pool))
     session.mount("http://", _Adapter(None, pool))
     return session
+
+
+def _context(ca: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def present(session: requests.Session, certificate: Path, key: Path) -> None:
+    """Show this client certificate on every new connection. Misconfigured("store_client_certificate"): the files cannot
+    be read, do not fit together, or the key has a passphrase; ("store_ca"): the bundle went away meanwhile."""
+    try:
+        context = _context(session.verify if isinstance(session.verify, str) else None)
+    except (OSError, ssl.SSLError):
+        raise Misconfigured("store_ca") from None
+    try:
+        # Without a password of ours OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ssl.SSLError, ValueError):
+        raise Misconfigured("store_client_certificate") from None
+    adapter = session.get_adapter("https://")
+    if not isinstance(adapter, _Adapter):
+        raise TypeError("the session was not made by make_session")
+    adapter.change(context)
 
 
 class Exchange(RawAdapter):  # type: ignore[misc]  # hvac has no types
@@ -106,6 +135,22 @@ class Exchange(RawAdapter):  # type: ignore[misc]  # hvac has no types
         self._wire = wire
         self.call = call
         self.writing = writing
+
+    def with_token(self, token: Secret) -> Exchange:
+        """The same call with another token."""
+        return Exchange(self.session, self._wire, self.call, token.reveal(), writing=self.writing)
+
+    def left(self) -> float:
+        """Seconds to the call's deadline."""
+        return self.call.deadline - self._wire.clock.monotonic()
+
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        return self._wire.clock.now()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep."""
+        self._wire.clock.sleep(seconds)
 
     def get_login_token(self, response: Mapping[str, Any]) -> str:
         """Part of hvac's interface."""

@@ -61,6 +61,7 @@ ROWS: Final = (
     Row(300, 399, "", Says.MISCONFIGURED, "redirect"),
     Row(400, 400, "check-and-set parameter did not match", Says.CAS, ""),
     Row(400, 400, "invalid role or secret id", Says.MISCONFIGURED, "store_login_refused"),
+    Row(400, 400, "wrapping token is not valid", Says.MISCONFIGURED, "store_secret_id_taken"),
     Row(400, 400, "upgrading from non-versioned", Says.FAILED, "store_not_ready"),
     Row(400, 400, "", Says.REFUSED, "refused"),
     Row(401, 401, "", Says.DENIED, "store_permission"),
@@ -73,6 +74,7 @@ ROWS: Final = (
     Row(429, 429, "", Says.FAILED, "throttled"),
     Row(400, 499, "", Says.REFUSED, "refused"),
     Row(500, 500, "too large", Says.REFUSED, "too_large"),
+    Row(500, 500, "failed to verify client's certificate", Says.MISCONFIGURED, "store_client_certificate"),
     Row(500, 500, "active cluster node not found", Says.FAILED, "store_no_leader"),
     Row(501, 501, "", Says.MISCONFIGURED, "store_uninitialised"),
     Row(503, 503, "sealed", Says.FAILED, "store_sealed"),
@@ -110,6 +112,8 @@ def network_error(error: Exception, *, writing: bool) -> PluginError:
     reason = getattr(cause, "reason", None)  # urllib3's MaxRetryError wraps what happened
     if _untrusted(error) or _untrusted(reason):
         return Misconfigured("tls", unsent=True)
+    if _unwelcome(error) or _unwelcome(reason):
+        return Misconfigured("store_client_certificate", unsent=True)
     if isinstance(error, requests.exceptions.ConnectTimeout) or isinstance(
         reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
     ):
@@ -123,6 +127,14 @@ def _untrusted(error: object) -> bool:
     """Whether the server's certificate was refused; the request had not been sent then."""
     return isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) and any(
         sign in str(error) for sign in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL")
+    )
+
+
+def _unwelcome(error: object) -> bool:
+    """Whether the server refused our certificate, or wanted one: its alert. Nothing was carried out then."""
+    return isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) and any(
+        sign in str(error)
+        for sign in ("ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_", "ALERT_UNSUPPORTED_CERT", "ALERT_UNKNOWN_CA")
     )
 
 

@@ -63,6 +63,10 @@ class VaultRoom:
         """See `versioned.Room`."""
         return VaultShelf(self, Call(self.wire.clock.monotonic() + self.call_s))
 
+    def pick_up(self) -> None:
+        """See `Tokens.pick_up`."""
+        self.tokens.pick_up(Call(self.wire.clock.monotonic() + self.call_s))
+
     def close(self) -> None:
         """See `versioned.Room`."""
         self.tokens.close()

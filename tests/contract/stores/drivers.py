@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rotator.effects.stores.content import Content
-from rotator.effects.stores.contract import Slot, Store
+from rotator.effects.stores.contract import Slot, Store, Version
 from rotator.effects.stores.local import LocalConfig, LocalStore, create_key, create_local
 from rotator.effects.stores.opening import AppRole, VaultConfig, open_store
 from rotator.effects.stores.paths import Places
@@ -51,6 +51,10 @@ class Driver(Protocol):
     name: str
     limit: int
     clock: RealClock
+    history: bool
+    """Versions that are not current stay readable until they are destroyed or evicted."""
+    reopens: bool
+    """A forgotten generation can be staged anew."""
 
     def slot(self, name: str = "db", value: str = "password", fields: tuple[str, ...] = ("username",)) -> Slot:
         """A slot of this test alone."""
@@ -72,6 +76,21 @@ class Driver(Protocol):
         """The fields of a stage."""
         ...
 
+    def number(self, path: str, version: Version) -> int:
+        """The ordinal of a version among those that were current, from 1."""
+        ...
+
+    def evict(self, path: str, data: Mapping[str, Any]) -> None:
+        """Write these fields again and again until the store has dropped the older versions."""
+        ...
+
+
+def private(path: Path, text: str) -> Path:
+    """Write a 0600 file, as credential files must be; in place, as an agent that does not rename would."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+    return path
+
 
 def policy_text(installation: str, app: str, *, without: str = "", mount: str = "secret") -> str:
     """The shipped policy with its placeholders filled in; `without`: lines that contain this are left out."""
@@ -86,6 +105,7 @@ class VaultDriver:
 
     name = "vault"
     limit = 1024 * 1024  # a raft entry
+    history = reopens = True
 
     def __init__(self, server: OpenBao, folder: Path, *, url: str = "", policy: str = "", ttl: str = "1h") -> None:
         number = next(_numbers)
@@ -108,7 +128,7 @@ class VaultDriver:
     def new_secret_id(self) -> LabRole:
         """Put one more secret id into the file."""
         made = self.admin.new_secret_id(self.role)
-        self.secret_id.write_text(made.secret_id + "\n")
+        private(self.secret_id, made.secret_id + "\n")
         return made
 
     def config(self, **changes: Any) -> VaultConfig:
@@ -137,12 +157,20 @@ class VaultDriver:
     def staged(self, slot: Slot, generation: int) -> Mapping[str, Any] | None:
         return self.look(Places(self.installation).stage(slot, generation))
 
+    def number(self, path: str, version: Version) -> int:
+        return int(version)
+
+    def evict(self, path: str, data: Mapping[str, Any]) -> None:
+        for number in range(12):
+            self.seed(path, {**data, "n": str(number)})
+
 
 class LocalDriver:
     """The embedded store in a folder of the test."""
 
     name = "local"
     limit = 1024 * 1024
+    history = reopens = True
 
     def __init__(self, folder: Path) -> None:
         self.clock = RealClock()
@@ -179,3 +207,10 @@ class LocalDriver:
 
     def staged(self, slot: Slot, generation: int) -> Mapping[str, Any] | None:
         return self.look(Places(self.installation).stage(slot, generation))
+
+    def number(self, path: str, version: Version) -> int:
+        return int(version)
+
+    def evict(self, path: str, data: Mapping[str, Any]) -> None:
+        for number in range(12):
+            self.seed(path, {**data, "n": str(number)})

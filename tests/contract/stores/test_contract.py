@@ -1,4 +1,4 @@
-"""The store contract, word for word, over every store: local files, OpenBao, and the standby of an OpenBao cluster."""
+"""The store contract, word for word, over every store: local files, OpenBao, the standby of its cluster, and AWS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.effects.stores.contract import ABSENT, ForeignError, Mark, Store, Version
+from rotator.effects.stores.contract import ABSENT, ForeignError, Mark, Store
 from rotator.plugin_api import Misconfigured, Refused, Secret
 from tests.contract.stores.drivers import Driver
 from tests.contract.stores.steps import NEIGHBOURS, adopt, promote, text
@@ -22,9 +22,10 @@ def test_value_and_reference_fields_change_in_one_promote_and_neighbours_stay(dr
     before = store.current(slot)
     assert (text(before.value), before.fields, before.version) == ("old", {"username": "svc"}, version)
     written = promote(store, slot, 2, version, user="svc-2")
-    assert int(written) == int(version) + 1
+    number = driver.number(slot.path, version)
+    assert driver.number(slot.path, written) == number + 1
     assert driver.look(slot.path) == {"password": "new", "username": "svc-2", **NEIGHBOURS}
-    assert driver.look(slot.path, int(version)) == {"password": "old", "username": "svc", **NEIGHBOURS}
+    assert driver.look(slot.path, number) == {"password": "old", "username": "svc", **NEIGHBOURS}
     after = store.current(slot)
     assert (text(after.value), after.fields, after.version) == ("new", {"username": "svc-2"}, written)
 
@@ -34,7 +35,8 @@ def test_first_promote_creates_the_secret(driver: Driver, store: Store) -> None:
     assert store.current(slot).version == ABSENT
     assert store.current(slot).value is None
     store.stage(slot, 1, Secret("first"))
-    assert store.promote(slot, 1, {"username": "svc"}, ABSENT).version == Version("1")
+    assert store.current(slot).version == ABSENT
+    assert driver.number(slot.path, promote(store, slot, 1, ABSENT)) == 1
     assert driver.look(slot.path) == {"password": "first", "username": "svc"}
 
 
@@ -70,7 +72,8 @@ def test_stage_from_current(driver: Driver, store: Store) -> None:
 
 def test_promote_always_writes_also_the_same_value(driver: Driver, store: Store) -> None:
     slot, version = adopt(driver, store)
-    assert int(promote(store, slot, 1, version)) == int(version) + 1
+    again = promote(store, slot, 1, version)
+    assert driver.number(slot.path, again) == driver.number(slot.path, version) + 1
 
 
 def test_finalize_destroys_stage_and_history_and_refuses_a_late_stage(driver: Driver, store: Store) -> None:
@@ -82,7 +85,7 @@ def test_finalize_destroys_stage_and_history_and_refuses_a_late_stage(driver: Dr
         store.finalize(slot, 1)
         assert store.read(slot, 1) is None
         assert driver.staged(slot, 1) is None
-        assert driver.look(slot.path, int(version)) is None
+        assert driver.look(slot.path, driver.number(slot.path, version)) is None
         assert driver.look(slot.path, again) is None
     with pytest.raises(Refused, match="stage_closed"):
         store.stage(slot, 1, Secret("old"))
@@ -101,12 +104,12 @@ def test_finalize_that_keeps_versions_destroys_the_stage_alone(driver: Driver, s
         store.finalize(slot, 1, keep_versions=True)
         assert store.read(slot, 1) is None
         assert driver.staged(slot, 1) is None
-        assert driver.look(slot.path, int(version)) == before
+        assert driver.look(slot.path, driver.number(slot.path, version)) == before
     with pytest.raises(Refused, match="stage_closed"):
         store.stage(slot, 1, Secret("old"))
     assert (text(store.current(slot).value), store.current(slot).version) == ("new", promoted)
     store.finalize(slot, 1)  # the policy changed: what was kept is kept, nobody knows its value any more
-    assert driver.look(slot.path, int(version)) == before
+    assert driver.look(slot.path, driver.number(slot.path, version)) == before
 
 
 def test_finalize_leaves_versions_with_other_values(driver: Driver, store: Store) -> None:
@@ -115,9 +118,10 @@ def test_finalize_leaves_versions_with_other_values(driver: Driver, store: Store
     second = promote(store, slot, 2, version)
     back = promote(store, slot, 1, second)
     store.finalize(slot, 2)
-    assert driver.look(slot.path, int(second)) is None
-    assert (driver.look(slot.path, int(version)) or {})["password"] == "old"
-    assert (driver.look(slot.path, int(back)) or {})["password"] == "old"
+    assert driver.look(slot.path, driver.number(slot.path, second)) is None
+    if driver.history:
+        assert (driver.look(slot.path, driver.number(slot.path, version)) or {})["password"] == "old"
+    assert (driver.look(slot.path, driver.number(slot.path, back)) or {})["password"] == "old"
 
 
 def test_finalize_never_destroys_what_current_holds(driver: Driver, store: Store) -> None:
@@ -129,7 +133,7 @@ def test_finalize_never_destroys_what_current_holds(driver: Driver, store: Store
 
 
 def test_finalize_of_what_was_never_staged_refuses_a_late_stage(driver: Driver, store: Store) -> None:
-    slot = driver.slot()
+    slot, _ = adopt(driver, store)
     store.finalize(slot, 3)
     with pytest.raises(Refused, match="stage_closed"):
         store.stage(slot, 3, Secret("late"))
@@ -145,6 +149,10 @@ def test_forget_removes_the_tombstone_and_only_that(driver: Driver, store: Store
         store.forget(slot, 1)
     store.forget(slot, 99)
     assert store.read(slot, 1) is None
+    if not driver.reopens:  # the store itself forgets, in its own time
+        with pytest.raises(Refused, match="stage_closed"):
+            store.stage(slot, 1, Secret("never again"))
+        return
     store.stage(slot, 1, Secret("possible again"))
     assert text(store.read(slot, 1)) == "possible again"
 
@@ -156,7 +164,7 @@ def test_retirement_leaves_no_value_of_ours_anywhere(driver: Driver, store: Stor
     for _ in range(2):
         store.clear(slot)
         assert driver.look(slot.path) == NEIGHBOURS
-    newest = int(store.current(slot).version)
+    newest = driver.number(slot.path, store.current(slot).version)
     for generation in (1, 2):
         store.finalize(slot, generation)
     for number in range(1, newest):
@@ -214,10 +222,12 @@ def test_value_at_the_size_limit(driver: Driver, store: Store) -> None:
     store.stage(slot, 2, Secret(big))
     promoted = promote(store, slot, 2, version)
     assert text(store.current(slot).value) == big
-    assert int(promoted) == int(version) + 1
+    assert driver.number(slot.path, promoted) == driver.number(slot.path, version) + 1
 
 
-@pytest.mark.parametrize("driver", ["local", "standby"], indirect=True)  # the dev server, in memory, has no limit
+@pytest.mark.parametrize(
+    "driver", ["local", "standby", "aws"], indirect=True
+)  # the dev server, in memory, has no limit
 def test_value_over_the_size_limit_is_refused_and_nothing_changes(driver: Driver, store: Store) -> None:
     slot, version = adopt(driver, store)
     seen = driver.look(slot.path)
@@ -246,6 +256,7 @@ def test_our_own_folder_is_no_place_for_a_secret(driver: Driver, store: Store) -
         store.current(slot)
 
 
+@pytest.mark.parametrize("driver", ["local", "vault", "standby"], indirect=True)  # AWS has letters of its own
 @pytest.mark.parametrize("name", ["with space", "a#b", "a?b=c", "per%cent", "ünïcode", "a&b+c"])
 def test_odd_paths_are_themselves(driver: Driver, store: Store, name: str) -> None:
     slot = replace(driver.slot(), path=f"{driver.slot().path}/{name}")

@@ -27,7 +27,7 @@ def _used() -> set[str]:
                     arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
                 }
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("store_"):
-                used |= {node.value} if file.name != "reasons.py" and node.value.isidentifier() else set()
+                used |= {node.value} if not file.name.endswith("reasons.py") and node.value.isidentifier() else set()
     return used
 
 

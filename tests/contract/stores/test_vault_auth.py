@@ -12,7 +12,7 @@ import pytest
 
 from rotator.effects.stores.opening import TokenFile
 from rotator.plugin_api import Misconfigured, Secret
-from tests.contract.stores.drivers import VaultDriver
+from tests.contract.stores.drivers import VaultDriver, private
 from tests.contract.stores.recording import RecordingProxy
 from tests.lab.openbao import OpenBaoDev
 from tests.lab.proxy import Fault, Proxy
@@ -23,9 +23,7 @@ def _calls(proxy: RecordingProxy, end: str) -> int:
 
 
 def _file(driver: VaultDriver, token: str) -> TokenFile:
-    path = driver.folder / "token"
-    path.write_text(token + "\n")
-    return TokenFile(path)
+    return TokenFile(private(driver.folder / "token", token + "\n"))
 
 
 def test_one_login_serves_all_threads_and_is_renewed_before_it_expires(
@@ -137,7 +135,7 @@ def test_new_secret_id_in_the_file_is_used_at_the_next_login(vault: VaultDriver)
 def test_missing_or_empty_secret_id_file(vault: VaultDriver, content: str | None) -> None:
     vault.secret_id.unlink()
     if content is not None:
-        vault.secret_id.write_text(content)
+        private(vault.secret_id, content)
     with pytest.raises(Misconfigured, match="store_auth_file"):
         vault.open().current(vault.slot())
 
