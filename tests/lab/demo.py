@@ -3,6 +3,7 @@
     make demo                             the story, about two minutes; exit 1 if anything is not as promised
     make demo ARGS="-o json"              the evidence as JSON on standard output
     make demo ARGS="--sabotage NAME"      one rotation with a fault between us and the platform
+    make demo ARGS="--also aws-iam,zabbix,request-tracker"     further platforms in the same story
 
 A sabotage exits with the run's own code: skip-revoke and cached-revoke 15, wrong-identity 11, lost-answer 0 (make turns
 any other code than 0 into its own; the last line says it).
@@ -15,12 +16,13 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tests.lab.alerta import Alerta
+from tests.lab.also import shapes_of
 from tests.lab.clients import Client
 from tests.lab.demo_evidence import Evidence, gather, promises, table
 from tests.lab.estate import Estate, Servers, Tempo
@@ -54,12 +56,17 @@ class Story:
             print(f"          {line}", file=self._to, flush=True)
 
 
-def with_servers(act: Callable[[Servers, Path], int]) -> int:
-    """Start the three servers, act, end them."""
+def with_servers(act: Callable[[Servers, Path, list[Shape]], int], also: Sequence[str]) -> int:
+    """Start the three servers and those of further shapes, act, end them."""
     with tempfile.TemporaryDirectory(prefix="demo-") as folder, ThreadPoolExecutor(2) as pool:
         starting = pool.submit(lambda: OpenBaoDev().start())
-        with Postgres() as database, Alerta(database) as alerta, starting.result() as bao:
-            return act(Servers(bao, database, alerta), Path(folder))
+        with (
+            Postgres() as database,
+            Alerta(database) as alerta,
+            starting.result() as bao,
+            shapes_of(also, database) as makers,
+        ):
+            return act(Servers(bao, database, alerta), Path(folder), [make(name) for name, make in makers.items()])
 
 
 def prepared(estate: Estate, shapes: list[Shape]) -> None:
@@ -67,7 +74,7 @@ def prepared(estate: Estate, shapes: list[Shape]) -> None:
     estate.policies["in-place"] = estate.policy(overlap="0s")
     for shape in shapes:
         shape.prepare(estate)
-        if isinstance(shape, Roles) and not shape.alternating:
+        if shape.in_place:
             estate.credentials[shape.name]["policy"] = "in-place"
     estate.start()
 
@@ -150,15 +157,17 @@ def go_back(story: Story, estate: Estate, name: str) -> None:
     story.say(f"went back on purpose on {name}: {ended['ending']}, the old value serves, the new one is proven dead")
 
 
-def demo(servers: Servers, folder: Path, story: Story, as_json: bool) -> int:
+def demo(servers: Servers, folder: Path, story: Story, further: list[Shape], as_json: bool) -> int:
     """The story and its evidence; 0 if everything is as promised."""
     estate = Estate(folder / "estate", servers, TEMPO)
     shapes: list[Shape] = [
         AlertaKey("alerta-sync"),
         Roles("orders", alternating=True),
         Roles("legacy", alternating=False),
+        *further,
     ]
-    clients = {shape.name: Client(estate, shape) for shape in shapes}
+    # Further servers are slower than three uses in a quarter of a second.
+    clients = {shape.name: Client(estate, shape, 2.0 if shape in further else 12.0) for shape in shapes}
     try:
         prepared(estate, shapes)
         tell(story, estate, shapes, clients)
@@ -200,18 +209,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
     parser.add_argument("--sabotage", choices=list(SABOTAGES))
+    parser.add_argument("--also", default="", help="further shapes: aws-iam, zabbix, request-tracker")
     options = parser.parse_args(arguments)
     story = Story(quiet=options.output == "json")
     story.say("starting a real OpenBao, PostgreSQL and alerta")
 
-    def act(servers: Servers, folder: Path) -> int:
+    def act(servers: Servers, folder: Path, further: list[Shape]) -> int:
         story.say("they run")
         if options.sabotage:
             return spoil(servers, folder, story, options.sabotage)
-        return demo(servers, folder, story, options.output == "json")
+        return demo(servers, folder, story, further, options.output == "json")
 
     try:
-        return with_servers(act)
+        return with_servers(act, [name for name in options.also.split(",") if name])
     except LabError as trouble:
         story.say(f"the demo failed: {trouble}")
         return 1

@@ -12,9 +12,10 @@ from typing import Any
 
 from tests.lab.clients import Client
 from tests.lab.estate import Estate
-from tests.lab.shapes import Roles, Shape
+from tests.lab.shapes import Shape
 
-LEAST_USES_PER_S = 10.0
+LEAST_OF_RATE = 10 / 12
+"""Of the uses a second that a client is to make: ten of the twelve of each basic shape."""
 
 
 @dataclass(slots=True)
@@ -87,10 +88,9 @@ def promises(evidence: Sequence[Evidence], clients: Mapping[str, Client]) -> lis
             if proof["grade"] > 2 or proof["times"] < 2:
                 broken.append(f"{one.credential}: g{proof['gen']} grade {proof['grade']}, {proof['times']} times")
     for name, client in clients.items():
-        in_place = isinstance(client.shape, Roles) and not client.shape.alternating
-        if client.refusals and not in_place:
+        if client.refusals and not client.shape.in_place:
             broken.append(f"{name}: its client was refused {len(client.refusals)} times")
-        if client.rate < LEAST_USES_PER_S:
+        if client.rate < client.per_second * LEAST_OF_RATE:
             broken.append(f"{name}: its client used it only {client.rate:.1f} times a second")
         if client.troubles:
             broken.append(f"{name}: its client could not ask {len(client.troubles)} times")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import psycopg
 
 from tests.lab.estate import Estate
+from tests.lab.proxy import Proxy
 
 
 @dataclass(slots=True)
@@ -38,6 +39,33 @@ class Shape(Protocol):
 
     name: str
     watched: Watched
+
+    @property
+    def neighbour(self) -> str:
+        """A field of the secret that is nobody's business and must stay."""
+        ...
+
+    @property
+    def in_place(self) -> bool:
+        """Whether one account has one value, so that readers are refused between install and promote."""
+        ...
+
+    @property
+    def faults(self) -> Mapping[str, Mapping[str, Any]]:
+        """What may happen between the daemon and this platform: rules of its proxy, by name."""
+        ...
+
+    def between(self, estate: Estate) -> Proxy:
+        """The proxy before its platform."""
+        ...
+
+    def principals(self, estate: Estate) -> list[str]:
+        """Whoever its values may belong to."""
+        ...
+
+    def strays(self, estate: Estate, debts: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What the server lists as alive though it is neither what readers find nor a debt; empty where it cannot."""
+        ...
 
     def prepare(self, estate: Estate) -> None:
         """Make it on its server, put its first value into the store, describe it in the configuration."""
@@ -87,6 +115,21 @@ class AlertaKey:
 
     name: str
     watched: Watched = field(default_factory=Watched)
+    neighbour: ClassVar[str] = "url"
+    in_place: ClassVar[bool] = False
+    faults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # they stand in `soak_faults`
+
+    def between(self, estate: Estate) -> Proxy:
+        return estate.web
+
+    def principals(self, estate: Estate) -> list[str]:
+        return [self.user]
+
+    def strays(self, estate: Estate, debts: Sequence[Mapping[str, Any]]) -> list[str]:
+        current = self.current(estate)
+        known = {debt["handle"] for debt in debts} | {debt["label"] for debt in debts if debt["label"]}
+        others = [row for row in self.rows(estate) if current is None or row["key"] != current[1]]
+        return [f"{handle_of(row)} ({row['text']})" for row in others if not {handle_of(row), row["text"]} & known]
 
     @property
     def user(self) -> str:
@@ -136,6 +179,21 @@ class Roles:
     name: str
     alternating: bool
     watched: Watched = field(default_factory=Watched)
+    neighbour: ClassVar[str] = "host"
+    faults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # they stand in `soak_faults`
+
+    @property
+    def in_place(self) -> bool:
+        return not self.alternating
+
+    def between(self, estate: Estate) -> Proxy:
+        return estate.database
+
+    def principals(self, estate: Estate) -> list[str]:
+        return self.roles(estate)
+
+    def strays(self, estate: Estate, debts: Sequence[Mapping[str, Any]]) -> list[str]:
+        return []  # a role has one password
 
     def roles(self, estate: Estate) -> list[str]:
         """The principals."""

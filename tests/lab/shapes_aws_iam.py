@@ -7,10 +7,10 @@ every estate: the shape brings its endpoint and its proxy along. Used by the acc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.lab import wire
 from tests.lab.aws import AccessKey, AwsEmulator
@@ -102,6 +102,15 @@ class IamKey:
     user: str = ""
     ids: dict[str, str] = field(default_factory=dict)
     """Key ids by value, of every value that readers found."""
+    neighbour: ClassVar[str] = "region"
+    in_place: ClassVar[bool] = False
+    faults: ClassVar[Mapping[str, Mapping[str, Any]]] = FAULTS
+
+    def between(self, estate: Estate) -> Proxy:
+        return aws_proxy(estate, self.aws)
+
+    def principals(self, estate: Estate) -> list[str]:
+        return [self.user]
 
     def prepare(self, estate: Estate) -> None:
         """A user with a first key, as an administrator leaves it."""
@@ -141,7 +150,7 @@ class IamKey:
         mine = [self.aws.identity(AccessKey(key_id, value)) for key_id in self.living(estate)]
         return any(arn.endswith(f"/{principal}") for arn in mine)
 
-    def strays(self, estate: Estate, debts: list[dict[str, Any]]) -> list[str]:
+    def strays(self, estate: Estate, debts: Sequence[Mapping[str, Any]]) -> list[str]:
         """Keys that live, though they are neither what readers find nor a debt."""
         fields = stored(estate, self.name) or {}
         known = {fields.get("access_key_id")} | {debt["handle"] for debt in debts}

@@ -6,8 +6,9 @@ part of every estate: the shape brings its endpoint and its proxy along. Used by
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tests.lab.estate import Estate
 from tests.lab.proxy import Answer, Fault, Proxy
@@ -80,6 +81,21 @@ class TrackerPassword:
     tracker: RequestTracker
     alternating: bool = False
     watched: Watched = field(default_factory=Watched)
+    neighbour: ClassVar[str] = "url"
+    faults: ClassVar[Mapping[str, Mapping[str, Any]]] = FAULTS
+
+    @property
+    def in_place(self) -> bool:
+        return not self.alternating
+
+    def between(self, estate: Estate) -> Proxy:
+        return tracker_proxy(estate, self.tracker)
+
+    def principals(self, estate: Estate) -> list[str]:
+        return self.users(estate)
+
+    def strays(self, estate: Estate, debts: Sequence[Mapping[str, Any]]) -> list[str]:
+        return []  # a user has one password
 
     def users(self, estate: Estate) -> list[str]:
         """The principals."""

@@ -6,8 +6,9 @@ every estate: the shape brings its endpoint and its proxy along. Used by tests/r
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tests.lab.estate import Estate
 from tests.lab.proxy import Answer, Fault, Proxy
@@ -80,6 +81,21 @@ class ZabbixToken:
     watched: Watched = field(default_factory=Watched)
     userid: str = ""
     user: str = ""
+    neighbour: ClassVar[str] = "url"
+    in_place: ClassVar[bool] = False
+    faults: ClassVar[Mapping[str, Mapping[str, Any]]] = FAULTS
+
+    def between(self, estate: Estate) -> Proxy:
+        return zabbix_proxy(estate, self.zabbix)
+
+    def principals(self, estate: Estate) -> list[str]:
+        return [self.user]
+
+    def strays(self, estate: Estate, debts: Sequence[Mapping[str, Any]]) -> list[str]:
+        known = {debt["handle"] for debt in debts} | {debt["label"] for debt in debts if debt["label"]}
+        current = self.current(estate)
+        others = self.others(estate, None if current is None else current[1])
+        return [f"{tokenid} ({name})" for tokenid, name in others if not {tokenid, name} & known]
 
     def prepare(self, estate: Estate) -> None:
         """A user with a first token, as an administrator leaves it."""

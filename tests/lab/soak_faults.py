@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.lab.estate import Estate
 from tests.lab.proxy_rules import Answer, Rule
-from tests.lab.shapes import AlertaKey, Shape
+from tests.lab.shapes import AlertaKey, Roles, Shape
 
 KEY, KEYS, DATA = r"^/key(/|$)", r"^/keys", r"/v1/secret/data/"
 ALTER = rb"(?i)alter role"
@@ -24,7 +24,9 @@ class Kind:
 
     def fits(self, shape: Shape) -> bool:
         """Whether the shape's rotations pass by that proxy."""
-        return self.proxy == "bao" or (self.proxy == "web") is isinstance(shape, AlertaKey)
+        if self.proxy == "bao":
+            return True
+        return isinstance(shape, AlertaKey if self.proxy == "web" else Roles)
 
 
 def _one(fault: str, **more: Any) -> Callable[[random.Random], dict[str, Any]]:
@@ -89,8 +91,15 @@ FAULTS: Final[dict[str, Kind]] = {
 }
 
 
+def meeting(shape: Shape) -> list[str]:
+    """The names of all faults that a shape's rotations can meet: its platform's and the store's."""
+    return [name for name, kind in FAULTS.items() if kind.fits(shape)] + sorted(shape.faults)
+
+
 def strike(estate: Estate, shape: Shape, name: str, rng: random.Random) -> Rule:
     """Put the fault in place for the next rotation."""
+    if name in shape.faults:
+        return shape.between(estate).rule(**{"times": 1, **shape.faults[name]})
     kind = FAULTS[name]
     proxy = {"web": estate.web, "database": estate.database, "bao": estate.bao}[kind.proxy]
     return proxy.rule(**kind.rule(rng))

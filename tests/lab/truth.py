@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.lab.estate import Estate
-from tests.lab.shapes import AlertaKey, Roles, Shape, handle_of, staged, stored
-
-NEIGHBOURS = {AlertaKey: "url", Roles: "host"}
+from tests.lab.shapes import Roles, Shape, staged, stored
 
 
 def watch(estate: Estate, shape: Shape) -> None:
@@ -19,9 +17,7 @@ def watch(estate: Estate, shape: Shape) -> None:
     current = shape.current(estate)
     if current is not None:
         shape.watched.see(*current)
-    principals = {principal for principal, _ in shape.watched.values}
-    if isinstance(shape, Roles):
-        principals |= set(shape.roles(estate))
+    principals = {principal for principal, _ in shape.watched.values} | set(shape.principals(estate))
     for generation, value in staged(estate, shape.name):
         for principal in principals:
             shape.watched.see(principal, value, generation)
@@ -74,15 +70,7 @@ def _lives(
     found = [
         f"an old value of {principal} still works, and is no debt" for principal in extra if principal not in owing
     ]
-    if isinstance(shape, AlertaKey):
-        known = {debt["handle"] for debt in debts} | {debt["label"] for debt in debts if debt["label"]}
-        others = [row for row in shape.rows(estate) if current is None or row["key"] != current[1]]
-        found += [
-            f"key {handle_of(row)} ({row['text']}) lives and nobody knows"
-            for row in others
-            if not {handle_of(row), row["text"]} & known
-        ]
-    return found
+    return found + [f"{stray} lives and nobody knows" for stray in shape.strays(estate, debts)]
 
 
 def fillers(estate: Estate, shape: Shape) -> set[str]:
@@ -95,5 +83,4 @@ def fillers(estate: Estate, shape: Shape) -> set[str]:
 
 def _neighbours(estate: Estate, shape: Shape) -> list[str]:
     fields = stored(estate, shape.name)
-    name = NEIGHBOURS[type(shape)]
-    return [] if fields is None or name in fields else ["a neighbour field was lost"]
+    return [] if fields is None or shape.neighbour in fields else ["a neighbour field was lost"]
