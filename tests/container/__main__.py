@@ -126,7 +126,7 @@ def main() -> int:
             wrong = [*done["wrong"], *hardened(estate), *vault_again(estate)]  # type: ignore[misc]
         except BaseException:
             for name in (DAEMON, BAO):
-                say(f"--- {name}\n{tail(engine, name)}")
+                say(f"--- {name}\n{engine.logged(name)}")
             raise
         finally:
             estate.close()
@@ -137,14 +137,6 @@ def main() -> int:
         say(f"WRONG     {line}")
     say(f"container: {'as promised' if not wrong else f'{len(wrong)} wrong'}, {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
-
-
-def tail(engine: Engine, name: str) -> str:
-    """The last lines that a container logged."""
-    try:
-        return "\n".join(engine.podman("logs", "--tail", "25", name).splitlines())
-    except EngineError as error:
-        return str(error)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,18 @@ class Engine:
         named = [word for file in files for word in ("-f", file)]
         return call([program, *named, *words], env={**self.env, **env}, seconds=seconds)
 
+    def logged(self, container: str, lines: int = 25) -> str:
+        """The last lines that a container printed, on either stream."""
+        done = subprocess.run(
+            ["podman", "logs", "--tail", str(lines), container],
+            env=self.env,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        text = (done.stdout + done.stderr).decode(errors="replace")
+        return "\n".join(line for line in text.splitlines() if "systemd" not in line)
+
     def inspect(self, container: str) -> dict[str, Any]:
         """What the engine knows of a container."""
         found = json.loads(self.podman("inspect", container))

@@ -29,11 +29,12 @@ apiVersion: rotator/v1
 endpoints:
   database:
     plugin: postgresql
-    config: {host: postgres, database: postgres, insecure: true}
+    config: {host: postgres, database: postgres, sslmode: disable, insecure: true}
     admin: {principal: rotator_admin, value: {store: main, path: admin/database, field: password}}
 policies:
   quick:
     every: 30d
+    overlap: 0s
     proof: {times: 3, over: 2s}
 credentials:
   orders:
@@ -149,7 +150,8 @@ class Containers:
         )
         said = self.engine.podman("exec", "-i", BAO, "sh", "-c", script, stdin=(secret_id + "\n").encode())
         data = json.loads(said)["data"]["data"]
-        return str(data["username"]), str(data["password"])
+        # An adopt takes the value over and changes nothing else: the name comes with the first promote.
+        return str(data.get("username", ROLE)), str(data["password"])
 
 
 def wait(what: str, done: Callable[[], bool], seconds: float = 90) -> None:
