@@ -42,7 +42,7 @@ def _machine() -> Iterator[Finding]:
     try:
         ZoneInfo("Europe/Berlin")
     except ZoneInfoNotFoundError:
-        yield _bad("machine", "time zones", "no_zones", "no time zone data: windows and cron cannot be computed")
+        yield _bad("machine", "time zones", "ROT-NO-ZONES", "no time zone data: windows and cron cannot be computed")
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield _good("machine", "python", f"Python {version}, uid {os.geteuid()}")
     if os.geteuid() == 0:

@@ -9,6 +9,8 @@ import fcntl
 import secrets
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -69,15 +71,26 @@ def newer(desk: Desk) -> None:
         connection.execute("INSERT INTO schema_version (version, applied_at) VALUES (999, 0)")
 
 
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.close()
+"""
+
+
 @contextmanager
 def locked(desk: Desk) -> Iterator[None]:
-    connection = sqlite3.connect(founded(desk), isolation_level=None)
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("BEGIN EXCLUSIVE")
+    # In a process of its own: this one reads the file for its digest, and a file's locks end with any close of it.
+    command = [sys.executable, "-c", HOLDER, str(founded(desk))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
         yield
-    finally:
-        connection.close()
+        holder.communicate("end\n", timeout=30)
 
 
 @contextmanager

@@ -197,7 +197,7 @@ def test_status_and_explain_show_what_holds_and_what_was_left(cli: Cli) -> None:
 def test_every_command_of_the_table_is_tried_here_or_elsewhere() -> None:
     from rotator.cli.main import COMMANDS
 
-    elsewhere = {"admin", "init", "serve", "help", "completion"}
+    elsewhere = {"admin", "init", "serve", "help", "completion", "health", "doctor"}
     assert {one[0][0] for one in ASKED} | elsewhere == set(COMMANDS)
 
 

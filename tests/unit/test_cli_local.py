@@ -96,7 +96,11 @@ def test_every_variable_of_an_option_is_told() -> None:
 def test_topics_and_completion_are_there() -> None:
     for topic in ("environment", "formatting", "selectors"):
         assert alone("help", topic).code == 0
-    assert alone("help", "ROT-RUN-OPEN").out == "docs/runbook.md#rot-run-open\n"
+    told = alone("help", "rot-run-open")
+    assert told.code == 0
+    assert "There is one at a time." in told.out
+    assert "docs/runbook.md#rot-run-open" in told.out
+    assert alone("help", "ROT-NO-SUCH-CODE").code == 2
     assert alone("help", "nothing").code == 2
     for shell in ("bash", "zsh", "fish"):
         assert "_ROTATOR_COMPLETE" in alone("completion", shell).out

@@ -120,7 +120,7 @@ endpoints:
     [
         ("{plugin: http, pack: nope}", "CFG-PLUGIN", "nope"),
         ("{plugin: nothing-like-it}", "CFG-PLUGIN", "nothing-like-it"),
-        ("{plugin: file, config: {rot: /x}}", "CFG-PLUGIN-CONFIG", "root: is missing"),
+        ("{plugin: file, config: {rot: /x}}", "CFG-PLUGIN-CONFIG", "did you mean: root"),
     ],
 )
 def test_a_plugin_that_cannot_be_used_stops_the_start_with_its_code_and_words(

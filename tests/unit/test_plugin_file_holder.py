@@ -103,7 +103,7 @@ def test_signal_reaches_the_process_of_the_pid_file(tmp_path: Path) -> None:
     process = waiting(tmp_path)
     try:
         install(desk(root, signal="HUP", pidfile=str(tmp_path / "pid")), "x.env", {"A": "1"})
-        for _ in range(100):
+        for _ in range(500):
             if (tmp_path / "got").exists():
                 break
             time.sleep(0.02)

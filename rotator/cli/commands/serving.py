@@ -66,7 +66,7 @@ def init(config: Path) -> int:
 
 @command(
     "health",
-    short_help="Ask the daemon's health port, for containers and supervisors. Exit 0: well.",
+    short_help="Ask the daemon's health port: does it live?",
     epilog="Example:\n  rotator health --ready",
 )
 @click.option(

@@ -90,7 +90,6 @@ RAISED: Final[dict[str, tuple[str, str]]] = {
     ),
     "no_handle": ("A revoke needs the platform's id of the value, and it is not known.", "`runs answer RUN name …`."),
     "no_such_ability": ("The plugin was asked for an ability that it has not.", "Report it."),
-    "no_zones": ("There is no time zone data: windows and cron cannot be computed.", "Install the package `tzdata`."),
     "no_value": (
         "The field that holds the value is empty in the store.",
         "Correct `store.path` and `store.value`, or bring the value: `rotator adopt ID --from FILE`.",

@@ -53,6 +53,10 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "ROT-NO-PLUGIN": ("The plugin that reads packs is not installed.", "Install the package whole, with its plugins."),
     "ROT-NO-ROUTE": ("The API has no such path.", "Correct the program: `docs/api.md`. Compare `rotator version`."),
+    "ROT-NO-ZONES": (
+        "There is no time zone data on this machine: windows and cron cannot be computed.",
+        "Install the package `tzdata`.",
+    ),
     "ROT-NOT-ADOPTED": (
         "The credential is configured, but its present value was never taken over, so nothing may be changed.",
         "`rotator adopt ID` when the value stands in the store already, else `rotator adopt ID --from FILE`.",
