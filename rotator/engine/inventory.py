@@ -108,6 +108,7 @@ class Policy:
     proof_times: int = 2
     proof_over: Millis = 60_000
     proof_grade: int = 2
+    proof_retired: int = 3
     keep_history: bool = False
     pause: Pause | None = None
 

@@ -56,6 +56,12 @@ def core_traits(traits: KindTraits) -> strategy.CoreTraits:
     )
 
 
+def _weakest(definition: Credential, kind: RunKind) -> Grade:
+    """What counts as a control. Nothing succeeds what is retired, so there it has a setting of its own (ADR 0019)."""
+    policy = definition.policy
+    return Grade(policy.proof_retired if kind is RunKind.RETIRE else policy.proof_grade)
+
+
 class Planner:
     """Plans for one configuration."""
 
@@ -75,7 +81,7 @@ class Planner:
                 for one in definition.consumers
             ),
             clocks=self._clocks(definition, kind, [traits for _, traits in pairs]),
-            weakest=Grade(definition.policy.proof_grade),
+            weakest=_weakest(definition, kind),
         )
 
     def objections(self, definition: Credential) -> tuple[str, ...]:

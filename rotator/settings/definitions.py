@@ -40,6 +40,7 @@ def policy_of(name: str, policy: Policy) -> inventory.Policy:
         proof_times=policy.proof.times,
         proof_over=policy.proof.over,
         proof_grade=policy.proof.grade,
+        proof_retired=policy.proof.retired,
         keep_history=policy.history == "keep",
         pause=_pause(policy.pause),
     )

@@ -79,6 +79,9 @@ class Proof(Model):
     grade: Annotated[int, Field(ge=1, le=5)] = 2
     """The weakest control that is good enough: 1 the successor on the same principal, 2 a neutral value on it,
     3 a witness credential, 4 the listing, 5 unseen (for values that were never held)."""
+    retired: Annotated[int, Field(ge=1, le=5)] = 3
+    """The same at a retirement, where no successor can stand beside the value: the best control of a kind with many
+    values is then a witness (3); one with a single slot has a neutral value (2)."""
 
 
 class Pause(Model):
