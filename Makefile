@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: install lab test test-real check demo kills container soak model model-mutants bench clean
+.PHONY: install lab test test-long test-real check demo kills container soak model model-mutants bench clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +28,10 @@ check: install
 
 test: lab check
 	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+
+# Whole minutes of one thing: AWS policies line by line, late and lost answers there, clusters that change their leader.
+test-long: lab
+	$(BIN)/pytest -n 2 --dist loadscope -m long $(ARGS)
 
 # Against servers from Debian packages, which this installs (that needs root). One that is named and absent is a failure.
 ROTATOR_REQUIRE ?= all

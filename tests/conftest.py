@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -18,6 +19,18 @@ from tests.lab.openbao import OpenBaoCluster, OpenBaoDev, OpenBaoRaft
 from tests.lab.postgres import Postgres
 from tests.lab.proxy import Proxy
 from tests.model.closing import pytest_terminal_summary as pytest_terminal_summary
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `long` runs when it is asked for: by `-m`, or by naming its file. `make test` is for everybody."""
+    named = {Path(config.invocation_params.dir, one.partition("::")[0]).resolve() for one in config.args}
+    if config.option.markexpr:
+        return
+    left = [one for one in items if one.get_closest_marker("long") and one.path.resolve() not in named]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [one for one in items if one not in set(left)]
+
 
 Started = TypeVar("Started", Alerta, OpenBaoCluster, OpenBaoDev, OpenBaoRaft, Postgres)
 

@@ -24,7 +24,7 @@ from tests.lab.proxy import Answer, Fault, Proxy
 from tests.lab.shapes import staged, stored
 from tests.lab.shapes_aws_iam import CREATE, DELETE, FAULTS, IamKey, admin_policy, aws_proxy, named, set_lag
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 WHY = ("--reason", "test")
 
 

@@ -22,6 +22,8 @@ from tests.lab.proxy import Event, Fault
 from tests.lab.shapes import AlertaKey, Roles, Shape
 from tests.lab.truth import violations, watch
 
+pytestmark = pytest.mark.long
+
 PATIENT = Tempo(
     deadline="5s",
     patience={"attempts": 100, "span": "3m"},

@@ -26,6 +26,8 @@ from tests.conformance.bench import Bench
 from tests.lab.aws import AccessKey, AwsEmulator
 from tests.lab.proxy import Proxy
 
+pytestmark = pytest.mark.long
+
 
 def lines(aws: AwsEmulator) -> list[tuple[int, str]]:
     """Every action of the policy with its statement."""

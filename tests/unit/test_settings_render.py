@@ -104,7 +104,12 @@ def test_any_text_comes_back_the_same(labels, purpose):
 def test_a_part_is_named_by_its_keys_also_where_an_id_has_dots(loaded):
     assert path_of("policies.a.b.proof", loaded) == ("policies", "a.b", "proof")
     assert path_of("", loaded) == ()
-    assert [one.path[-1] for one in values(loaded, ("policies", "a.b", "proof"))] == ["times", "over", "grade", "retired"]
+    assert [one.path[-1] for one in values(loaded, ("policies", "a.b", "proof"))] == [
+        "times",
+        "over",
+        "grade",
+        "retired",
+    ]
     for wrong in ("policies.x", "installation.x", "policies.a.b.proof.times.x", "."):
         with pytest.raises(LookupError):
             path_of(wrong, loaded)

@@ -14,6 +14,8 @@ from rotator.plugin_api import Failed, Misconfigured, Secret
 from tests.contract.stores.aws_driver import AwsDriver, policy
 from tests.lab.aws import OTHER_ACCOUNT, AwsEmulator
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def store(aws: AwsDriver) -> Iterator[Store]:

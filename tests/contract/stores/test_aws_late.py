@@ -14,6 +14,8 @@ from rotator.plugin_api import Failed, OutcomeUnknown, Refused, Secret
 from tests.contract.stores.aws_driver import AwsDriver
 from tests.lab.proxy import Fault, Proxy, Rule
 
+pytestmark = pytest.mark.long
+
 PUT, MOVE = b"SecretString", b"MoveToVersionId"
 
 

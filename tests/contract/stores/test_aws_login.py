@@ -26,6 +26,8 @@ from tests.lab.aws import AccessKey, AwsEmulator
 from tests.lab.proxy import Answer, Fault, Proxy
 from tests.lab.tls import Authority
 
+pytestmark = pytest.mark.long
+
 NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE")
 
 

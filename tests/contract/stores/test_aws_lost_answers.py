@@ -13,6 +13,8 @@ from rotator.plugin_api import Failed, OutcomeUnknown, Secret
 from tests.contract.stores.aws_driver import AwsDriver
 from tests.lab.proxy import Answer, Event, Fault, Proxy
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class Case:

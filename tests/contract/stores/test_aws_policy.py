@@ -15,6 +15,8 @@ from rotator.plugin_api import Misconfigured, PluginError, Secret
 from tests.contract.stores.aws_driver import POLICY, AwsDriver, policy
 from tests.lab.aws import AwsEmulator
 
+pytestmark = pytest.mark.long
+
 Use = Callable[[AwsDriver, Store], object]
 
 
