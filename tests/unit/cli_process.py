@@ -74,7 +74,8 @@ class Cli:
         keeper = os.open(f"/dev/pts/{_number_of(terminal)}", os.O_RDWR | os.O_NOCTTY)
         shown, end, typed, status = b"", time.monotonic() + 60, False, None
         while time.monotonic() < end:
-            if select.select([terminal], [], [], 0.1)[0]:
+            # The kernel hands a terminal's bytes on in its own time, under load well after the child's end.
+            if select.select([terminal], [], [], 0.1 if status is None else 0.6)[0]:
                 shown += os.read(terminal, 65536)
             elif status is not None:
                 break
