@@ -196,6 +196,7 @@ class Repaint:
     def _wipe(self) -> None:
         if self._painted:
             self._screen.stream.write(f"\033[{self._painted}A\033[J")
+            self._screen.stream.flush()
             self._painted = 0
 
     def _fit(self, text: str, margin: int) -> str:
