@@ -7,14 +7,14 @@ never write anywhere, make a file, or try a credential's own value: that is `ver
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rotator.effects.inspect import AdminRef, Inspection
-from rotator.engine.inventory import Credential
+from rotator.engine.inventory import Credential, CredentialId
 from rotator.plugin_api import Misconfigured
 from rotator.settings import definitions, loader
 from rotator.settings.models import Configuration
@@ -94,15 +94,25 @@ def _world(settings: Configuration, world: World) -> Iterator[Check]:
     inspection = Inspection(world, lambda name: _admin_of(settings, name), lambda name: _kinds(world, name), lambda: ())
     for name in settings.endpoints:
         yield from _endpoint(name, inspection, list(credentials.values()))
+    yield from _places(credentials, inspection.findings)
+
+
+def _places(
+    credentials: Mapping[CredentialId, Credential], findings: Callable[[Credential], Sequence[tuple[str, str]]]
+) -> Iterator[Check]:
+    """Each credential's store and places. What several have in common is told once, but none of them is called good."""
     seen: set[tuple[str, str]] = set()
     for name, definition in credentials.items():
-        found = [one for one in inspection.findings(definition) if one not in seen]
+        found = findings(definition)
+        fresh = [one for one in found if one not in seen]
         seen.update(found)
         if not found:
             yield Check(area="credentials", subject=str(name), says="its store and its places can be used")
-        for code, says in found:
-            told = advice.of(code)
-            yield Check(area="credentials", subject=str(name), verdict=FAILS, code=code, says=says, do=told.do)
+        elif not fresh:
+            yield Check(area="credentials", subject=str(name), verdict=SKIPPED, says="the same is wrong as above")
+        for code, says in fresh:
+            do = advice.of(code).do
+            yield Check(area="credentials", subject=str(name), verdict=FAILS, code=code, says=says, do=do)
 
 
 def _endpoint(name: str, inspection: Inspection, credentials: list[Credential]) -> Iterator[Check]:
