@@ -111,6 +111,8 @@ class Policy:
     proof_retired: int = 3
     keep_history: bool = False
     pause: Pause | None = None
+    values: int = 3
+    """Values that a platform's rules may refuse in one run."""
 
 
 @dataclass(frozen=True, slots=True)

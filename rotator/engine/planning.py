@@ -82,6 +82,7 @@ class Planner:
             ),
             clocks=self._clocks(definition, kind, [traits for _, traits in pairs]),
             weakest=_weakest(definition, kind),
+            values=definition.policy.values,
         )
 
     def objections(self, definition: Credential) -> tuple[str, ...]:

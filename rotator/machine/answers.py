@@ -53,8 +53,8 @@ def _may_go_on(plan: Plan, facts: Facts) -> bool:
     if leg_of(facts) is not LegName.RETURN or run.returned_from is not LegName.ADVANCE or facts.intent is not None:
         return False
     candidate = run.candidate
-    if issued(plan):
-        return True
+    if issued(plan) or (question is not None and question.topic is Topic.NO_WAY_BACK):
+        return True  # a value that nothing can be made of any more is followed by another
     return candidate is not None and candidate not in facts.doomed and candidate in facts.kept
 
 

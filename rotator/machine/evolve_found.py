@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rotator.machine.change import alone_in_slot, learn_handle, make_gone, put, unseen_dead, with_run
-from rotator.machine.facts import EMPTY, FOREIGN, LIVES, OWED, Effort, Facts, Placement, State
+from rotator.machine.facts import ABSENT, EMPTY, FOREIGN, LIVES, OWED, Effort, Facts, Placement, State
 from rotator.machine.ids import Gen, Handle, Home, Label, Millis
 from rotator.machine.plan import Plan
 from rotator.machine.reading import at_home, displaces, probeable, role_of, run_of, target_of
@@ -134,7 +134,7 @@ def searched(facts: Facts, gen: Gen, home: Home, what: Listed, at: Millis) -> Fa
             return lost_value(facts.but(suspects=facts.suspects.put((gen, home), strangers)), gen)
     row = replace(row, absent=row.absent + 1, absent_at=at)
     facts = put(facts, gen, home, row)
-    if row.absent < 2:
+    if row.absent < ABSENT:
         return facts
     if not probeable(facts, gen) and gen not in facts.stored:
         return unseen_dead(facts, gen, home, at)

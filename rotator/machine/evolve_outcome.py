@@ -9,12 +9,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rotator.machine import evolve_found as found
-from rotator.machine.change import IllegalEvent, close_intent, failed_once, leave, refused_once, succeeded
+from rotator.machine.change import (
+    IllegalEvent,
+    close_intent,
+    failed_once,
+    leave,
+    refused_once,
+    succeeded,
+    used,
+    with_run,
+)
 from rotator.machine.events import Outcome
 from rotator.machine.facts import Facts, Placement, Refusal, Role, State
 from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.plan import Plan
-from rotator.machine.reading import effort_of, role_of
+from rotator.machine.reading import effort_of, role_of, run_of
 from rotator.machine.steps import (
     Answer,
     CurrentIs,
@@ -31,6 +40,9 @@ from rotator.machine.steps import (
 
 STEERING = frozenset({StepKind.STAGE, StepKind.INSTALL, StepKind.ISSUE, StepKind.VERIFY, StepKind.PROMOTE})
 """Steps towards the target: their refusal turns the run. Of the others, the rest is done first."""
+
+VALUE_REFUSED = "policy"
+"""The plugin API's word for a refusal of the value itself by the platform's rules."""
 
 EXPECTED: dict[StepKind, type[object]] = {
     StepKind.READ_CURRENT: CurrentIs,
@@ -59,10 +71,23 @@ def outcome(plan: Plan, facts: Facts, event: Outcome, at: Millis) -> Facts:
         return failed_once(plan, _undone(facts), event.step, at, event.not_before)
     after = close_intent(plan, facts, done=False)
     if event.kind is OutcomeKind.REFUSED:
-        return refuse(after, event.step, at, event.reason)
+        return _refused(plan, after, event, at)
     if event.kind is OutcomeKind.MISCONFIGURED:
         return after.but(refusal=Refusal(event.step, event.kind, event.reason))
     return failed_once(plan, after, event.step, at, event.not_before)
+
+
+def _refused(plan: Plan, facts: Facts, event: Outcome, at: Millis) -> Facts:
+    """Where the platform's rules refuse this very value, it is never a target again, and the refusal is passed over
+    while the run may make another (ADR 0020). What is in use is not doomed for it."""
+    step, gen = event.step, event.step.gen
+    ours = gen is not None and role_of(facts, gen) in (Role.CANDIDATE, Role.FILLER) and gen not in used(facts)
+    sets = step.kind in (StepKind.INSTALL, StepKind.NEUTRALISE)
+    if gen is None or not ours or not sets or event.reason != VALUE_REFUSED:
+        return refuse(facts, step, at, event.reason)
+    unfit = run_of(facts).unfit + 1
+    facts = with_run(facts.but(doomed=facts.doomed | {gen}), unfit=unfit)
+    return refuse(facts, step, at, event.reason) if unfit >= plan.values else succeeded(facts, step)
 
 
 def refuse(facts: Facts, step: Step, at: Millis, reason: str) -> Facts:

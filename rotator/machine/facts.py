@@ -47,6 +47,8 @@ HERE = frozenset({State.INSTALLED, State.ALIVE})
 """Surely in place."""
 LIVES = frozenset({State.MAYBE, State.INSTALLED, State.ALIVE, State.LINGERS})
 """Possibly in place: what a kill is for."""
+ABSENT = 2
+"""Settled listings in a row without it, after which a value counts as not listed (R20)."""
 OWED = LIVES | {State.GONE}
 """Not proven dead: a debt, if it is neither current nor the target."""
 
@@ -205,6 +207,8 @@ class Run:
     """The kill that was let through before the verify of what serves (K2)."""
     overwrite: bool = False
     """A person said that a foreign current is to be overwritten."""
+    unfit: int = 0
+    """Values that a platform's rules refused in this run: each was doomed."""
     opened_at: Millis = 0
 
 

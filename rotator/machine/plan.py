@@ -139,6 +139,8 @@ class Plan:
     clocks: Clocks = Clocks()
     weakest: Grade = Grade.NEUTRAL
     """The weakest control that still proves a value that was held."""
+    values: int = 3
+    """Values that the platform's rules may refuse in one run (ADR 0020)."""
 
     def authority(self, home: Home) -> Authority | None:
         """The authority of a home, None if it is no longer part of the credential."""

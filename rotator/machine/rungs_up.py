@@ -7,7 +7,7 @@ another rung.
 from __future__ import annotations
 
 from rotator.machine.decisions import Turn
-from rotator.machine.facts import FOREIGN, HERE, LIVES, OWED, Facts, LegName, Question, State, Topic
+from rotator.machine.facts import ABSENT, FOREIGN, HERE, LIVES, OWED, Facts, LegName, Question, State, Topic
 from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.needs import Impossible, Needs
 from rotator.machine.plan import Authority, Plan, Seen
@@ -108,7 +108,8 @@ def staged(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
 
 
 def room(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
-    """Where slots are counted, one is free for the target, or the target has it already."""
+    """Where slots are counted, one is free for the target, or the target has it already. What a person accepted takes
+    one until the list no longer shows it."""
     for home in target_homes(plan, facts, target):
         authority = plan.authority(home)
         if authority is None or authority.slots is None or authority.single:
@@ -118,7 +119,7 @@ def room(plan: Plan, facts: Facts, target: Gen | None, now: Millis) -> Needs:
         taken = [
             (gen, row)
             for gen, row in sorted(at_home(facts, home, target), key=lambda item: item[0])
-            if row.state in OWED or row.state is State.ACCEPTED
+            if row.state in OWED or (row.state is State.ACCEPTED and row.absent < ABSENT)
         ]
         if len(taken) >= authority.slots:
             idle = [(g, row) for g, row in taken if g not in facts.current and not maybe_held(plan, facts, g)]

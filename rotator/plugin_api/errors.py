@@ -11,7 +11,7 @@ from typing import Final
 RESERVED: Final = {
     "label_taken": "The label exists already at the platform; the engine looks it up.",
     "no_free_slot": "The platform takes no further value; an old one must be killed first.",
-    "policy": "The platform's rules refuse this value; the run goes back, and the next one makes another.",
+    "policy": "The platform's rules refuse this value: another is made, as often as `patience.values` allows.",
     "history": "The platform refuses a value that was used before; going back by re-install is impossible.",
     "not_found": "The account or object does not exist at the platform.",
     "acting_refused": "The acting (admin) credential is refused: check it and its permissions.",

@@ -35,6 +35,7 @@ def policy_of(name: str, policy: Policy) -> inventory.Policy:
         fresh=policy.fresh,
         attempts=policy.patience.attempts,
         span=policy.patience.span,
+        values=policy.patience.values,
         kill_attempts=policy.kill_patience.attempts,
         kill_span=policy.kill_patience.span,
         proof_times=policy.proof.times,

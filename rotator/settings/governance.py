@@ -60,11 +60,15 @@ class Patience(Model):
     """Number of attempts."""
     span: Duration = 3_600_000
     """Time since the first of them."""
+    values: Annotated[int, Field(ge=1, le=20)] = 3
+    """Values that the platform's rules may refuse in one run before it goes back."""
 
 
-class KillPatience(Patience):
+class KillPatience(Model):
     """How long revoking and proving are tried again before the run ends owing: both must be used up."""
 
+    attempts: Annotated[int, Field(ge=1, le=10_000)] = 8
+    """Number of attempts."""
     span: Duration = 86_400_000
     """Time since the first of them."""
 

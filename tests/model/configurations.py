@@ -49,6 +49,8 @@ class Configuration:
     timed: bool = False
     expires: bool = False
     """What serves may die by itself."""
+    rules: bool = False
+    """The platform may refuse a value by rule, honestly or after having taken it."""
     slow: bool = False
     """Replicas: an acknowledged value works everywhere only after the settle time."""
 

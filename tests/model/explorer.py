@@ -328,7 +328,7 @@ def _perform(config: Configuration, machine: Machine, state: State, do: Do) -> I
             raise Violation(f"{between} (after {say(step)}: {branch.name}, before its outcome)")
         after = opened
         if branch.kind is not None:
-            after = machine.evolve(config.plan, opened, Outcome(step, branch.kind, branch.found), 0)
+            after = machine.evolve(config.plan, opened, Outcome(step, branch.kind, branch.found, branch.reason), 0)
         moved = clock.noticed(config, world, branch.world)
         following = State(after, moved, state.runs, state.faults - branch.cost, state.said)
         yield Edge(f"{say(step)}: {branch.name}", following, counted=branch.counted)

@@ -11,6 +11,7 @@ MODEL = ("tests/model/test_expected.py",)
 _OUTAGES = "tests/model/test_outages.py::"
 ONE_DEBT = (_OUTAGES + "test_one_debt_in_back_off_does_not_hold_the_other",)
 OWING = (_OUTAGES + "test_a_kill_that_is_refused_for_ever_ends_owing_and_holds_no_later_rotation",)
+OTHER_VALUES = ("tests/model/test_other_values.py",)
 RULES = ("tests/model/test_rules_taken_away.py",)
 
 

@@ -11,6 +11,7 @@ from tests.model.mutant import (
     GUARD,
     MODEL,
     ONE_DEBT,
+    OTHER_VALUES,
     Mutant,
 )
 from tests.model.mutants_clocks import CLOCKS
@@ -230,7 +231,7 @@ FACTS = (
         "if row.state not in (State.DEAD, State.MAYBE)}",
         ("o i, twice", "alternating, twice"),
     ),
-    Mutant("absent once is absent", "evolve_found.py", "if row.absent < 2:", "if row.absent < 1:", ("o i labelled",)),
+    Mutant("absent once is absent", "evolve_found.py", "if row.absent < ABSENT:", "if row.absent < 1:", ("o i labelled",)),
     Mutant(
         "a lost issue is made again under its number",
         "rungs_up.py",
@@ -255,8 +256,8 @@ FACTS = (
     Mutant(
         "an accepted value takes no slot",
         "rungs_up.py",
-        "if row.state in OWED or row.state is State.ACCEPTED\n",
-        "if row.state in OWED\n",
+        "(row.state is State.ACCEPTED and row.absent < ABSENT)",
+        "False",
         expect=ANSWERS,
     ),
 )
@@ -333,4 +334,49 @@ LABELS = (
     ),
 )
 
-CHOSEN = (*RUNGS, *READINGS, *FACTS, *GUARDS, *CLOCKS, *LABELS)
+VALUES = (
+    Mutant(
+        "values are made without end",
+        "evolve_outcome.py",
+        "if unfit >= plan.values else",
+        "if unfit >= 99 else",
+        expect=OTHER_VALUES,
+    ),
+    Mutant(
+        "a value refused by rule is tried again",
+        "evolve_outcome.py",
+        "facts = with_run(facts.but(doomed=facts.doomed | {gen}), unfit=unfit)",
+        "facts = with_run(facts, unfit=unfit)",
+        expect=OTHER_VALUES,
+    ),
+    Mutant(
+        "a refusal by rule dooms what is in use",
+        "evolve_outcome.py",
+        " and gen not in used(facts)\n",
+        "\n",
+        expect=OTHER_VALUES,
+    ),
+    Mutant(
+        "every refusal is one of the value",
+        "evolve_outcome.py",
+        "not sets or event.reason != VALUE_REFUSED:",
+        "not sets:",
+        expect=OTHER_VALUES,
+    ),
+    Mutant(
+        "a value of old that is refused is followed by another",
+        "evolve_outcome.py",
+        "(Role.CANDIDATE, Role.FILLER) and gen",
+        "(Role.CANDIDATE, Role.FILLER, Role.OLD) and gen",
+        expect=OTHER_VALUES,
+    ),
+    Mutant(
+        "what was accepted and is not listed takes a slot",
+        "rungs_up.py",
+        "(row.state is State.ACCEPTED and row.absent < ABSENT)",
+        "row.state is State.ACCEPTED",
+        expect=OTHER_VALUES,
+    ),
+)
+
+CHOSEN = (*RUNGS, *READINGS, *FACTS, *GUARDS, *CLOCKS, *LABELS, *VALUES)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from rotator.machine.evolve_outcome import VALUE_REFUSED
 from rotator.machine.facts import Facts
 from rotator.machine.ids import Handle, Version
 from rotator.machine.plan import Plan
@@ -45,6 +46,7 @@ class Branch(NamedTuple):
     found: Found = None
     counted: bool = False
     """FAILED and UNSENT: they count attempts, and are left out of the termination check."""
+    reason: str = ""
 
 
 def branches(
@@ -136,6 +138,10 @@ def _write(config: Configuration, plan: Plan, facts: Facts, world: World, step: 
     done = effect(plan, world, step, handle, grace_of(config, plan, step)) if can else world
     found = _result(step, done)
     late = intent.quiet_until - intent.at if config.late else 0
+    if config.rules and step.kind in (StepKind.INSTALL, StepKind.NEUTRALISE):
+        yield Branch("refused by rule", 1, world, K.REFUSED, reason=VALUE_REFUSED)
+        if can:
+            yield Branch("refused by rule, though done", 1, done, K.REFUSED, reason=VALUE_REFUSED)
     if can:
         yield Branch("done", 0, done, K.DONE, found)
         yield from _quiet_lies(config, plan, world, done, step, handle, found)

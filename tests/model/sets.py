@@ -7,12 +7,15 @@ from dataclasses import replace
 
 from tests.model import more_runs, timed
 from tests.model.configurations import (
+    AGAIN,
     C,
     Configuration,
     R,
     X,
+    alternating,
     chained,
     contain_now,
+    in_place,
     issuing,
     make,
     overlap,
@@ -53,6 +56,36 @@ def copied_labels() -> tuple[Configuration, ...]:
     )
 
 
+def other_values() -> tuple[Configuration, ...]:
+    """The platform's rules refuse a value: another is made, one for each run. What only counts attempts is left out."""
+    two = make("generated two slots", overlap(slots=2))
+    shapes = (
+        make("o", overlap()),
+        make("o + debt", overlap(), debt=True),
+        make("o two authorities", overlap(), overlap("b"), consumers=1),
+        make("mixed", overlap(), in_place("b"), consumers=1),
+        two,
+        replace(two, name="generated two slots + administrator", stranger=True),
+        make("in place", in_place()),
+        make("in place, not settable", in_place(settable=False)),
+        make("alternating", alternating()),
+        make("alternating + twin", alternating(), debt=True),
+        make("contain o", overlap(), runs=(C,)),
+        make("contain in place", in_place(), runs=(C,)),
+        make("contain alternating", alternating(), runs=(C,)),
+        make("retire in place", in_place(), runs=(X,)),
+        make("retire alternating + debt", alternating(), runs=(X,), debt=True),
+        make("o, twice", overlap(), runs=(R, R)),
+        make("in place, twice", in_place(), runs=(R, R)),
+        make("alternating, twice", alternating(), runs=(R, R)),
+        make("in place: reconcile", in_place(), runs=(AGAIN,)),
+    )
+    return tuple(
+        replace(one, name=f"{one.name}, by rule", plan=replace(one.plan, values=2), rules=True, without=LESS)
+        for one in shapes
+    )
+
+
 SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "the 26": (the_26, 3),
     "four faults": (four_faults, 4),
@@ -63,6 +96,7 @@ SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "slots": (slots_and_more, 3),
     "other runs": (more_runs.other_runs, 2),
     "copied labels": (copied_labels, 2),
+    "other values": (other_values, 3),
     "overlaps": (timed.overlaps, 2),
     "expiring": (timed.expiring, 2),
     "landing": (timed.landing, 2),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rotator.machine.decide import decide
@@ -109,6 +111,17 @@ def test_go_on_is_illegal_once_the_candidate_is_doomed_and_outside_a_return():
     assert not story.may(A.GO_ON)
     story.says(A.GO_BACK).until("revoke 2 p@a: done")
     assert not story.may(A.GO_ON)
+
+
+def test_go_on_is_legal_where_nothing_can_be_made_of_the_old_value_any_more():
+    """The refused value took the slot, the next was not kept: a third one is the way on."""
+    by_rule = replace(make("p", in_place(settable=False)), rules=True)
+    story = Story(by_rule, "opened", "install 2 p@a: refused by rule, though done", "stage 3: refused").to_the_end()
+    assert story.facts.question is not None
+    assert story.facts.question.topic is Topic.NO_WAY_BACK
+    story.says(A.GO_ON).to_the_end()
+    assert story.facts.ending is Ending.SUCCEEDED
+    assert story.alive() == {3}
 
 
 def test_go_on_is_illegal_in_a_reconcile():
