@@ -231,7 +231,9 @@ FACTS = (
         "if row.state not in (State.DEAD, State.MAYBE)}",
         ("o i, twice", "alternating, twice"),
     ),
-    Mutant("absent once is absent", "evolve_found.py", "if row.absent < ABSENT:", "if row.absent < 1:", ("o i labelled",)),
+    Mutant(
+        "absent once is absent", "evolve_found.py", "if row.absent < ABSENT:", "if row.absent < 1:", ("o i labelled",)
+    ),
     Mutant(
         "a lost issue is made again under its number",
         "rungs_up.py",
