@@ -121,8 +121,8 @@ FACTS = (
     Mutant(
         "a refusal is believed",
         "evolve_outcome.py",
-        "        return refuse(after, event.step, at, event.reason)",
-        "        return refuse(_undone(facts), event.step, at, event.reason)",
+        "        return _refused(plan, after, event, at)",
+        "        return _refused(plan, _undone(facts), event, at)",
         ("o",),
     ),
     Mutant(
