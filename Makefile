@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: install lab test test-long test-real check demo kills container soak model model-mutants bench clean
+.PHONY: install lab test test-long test-real check demo kills crash container soak model model-mutants bench clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,10 @@ demo: lab
 
 kills: lab
 	@$(BIN)/python -m tests.crash.kills $(ARGS)
+
+# Every boundary of every passage with every fault: results are kept in .crash/, and a run that was cut goes on.
+crash: lab
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 # The image and compose.yaml, built and run. Needs root on Debian, or podman and buildah with ROTATOR_BASE=IMAGE.
 container: lab

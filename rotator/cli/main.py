@@ -30,11 +30,15 @@ COMMANDS: Final = {
     "status": ("looks:status", "One screen: what is due, open, waiting for you, owed."),
     "credentials": ("looks:credentials", "The inventory: owner, tier, due time, current value."),
     "explain": ("looks:explain", "Why a credential is due or not, what holds it, the steps to come."),
-    "debts": ("looks:debts", "Old values that are not yet proven dead."),
+    "reconcile": ("keeping:reconcile", "Compare the ledger with stores and platforms; repair what is asked for."),
+    "observe": ("keeping:observe", "Observing after a restore: end it."),
+    "ledger": ("keeping:ledger", "The ledger: backup, restore, check."),
+    "debts": ("debts:debts", "Old values that are not yet proven dead."),
     "runs": ("passages:runs", "Runs: list, show, watch, answer, back."),
     "pause": ("pausing:pause", "Open no runs, take no step that can wait; emergencies pass."),
     "resume": ("pausing:resume", "End a pause."),
     "freezes": ("holding:freezes", "The freeze calendar: what is in force, until when, whom it means."),
+    "strays": ("strays:strays", "What bears our label at a platform: ours, stray, unaccounted for, foreign."),
     "brake": ("holding:brake", "The brake on a sudden mass of due credentials."),
     "serve": ("serving:serve", "Run the daemon."),
     "doctor": ("examining:doctor", "Find what is wrong before anything is changed, with the fix."),
@@ -49,10 +53,13 @@ COMMANDS: Final = {
 }
 _FRAMES: Final = 8
 SECTIONS: Final = (
-    ("Look", ("status", "credentials", "explain", "plan", "verify", "debts", "certificate", "freezes")),
-    ("Act", ("adopt", "rotate", "emergency", "retire", "pause", "resume", "brake", "admin")),
+    ("Look", ("status", "credentials", "explain", "plan", "verify", "reconcile", "debts", "certificate", "freezes")),
+    ("Act", ("adopt", "rotate", "emergency", "retire", "pause", "resume", "brake", "observe", "admin")),
     ("Runs", ("runs",)),
-    ("Set up", ("init", "doctor", "serve", "health", "config", "notify", "plugins", "completion", "version", "help")),
+    (
+        "Set up",
+        ("init", "doctor", "serve", "health", "ledger", "config", "notify", "plugins", "completion", "version", "help"),
+    ),
 )
 
 root = Group(

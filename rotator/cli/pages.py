@@ -51,6 +51,13 @@ def status_page(screen: Screen, answer: Mapping[str, Any]) -> None:
     if answer.get("debts"):
         screen.section("DEBTS")
         debts_table(screen, answer["debts"])
+    if answer.get("drifts"):
+        screen.section("DRIFT  changed since the last rotation; nothing is done by itself")
+        rows = [
+            [one["credential"], str(one["finding"]).replace("_", " "), one["place"], when(one["since"]), one["do"]]
+            for one in answer["drifts"]
+        ]
+        screen.table(["CREDENTIAL", "FINDING", "AT", "SINCE", "DO"], rows, cut=4, indent="  ")
     if answer.get("unmanaged"):
         screen.section("LEFT BEHIND  no longer configured, and perhaps alive")
         rows = [[one["credential"], one["owner"], one["values"], one["command"]] for one in answer["unmanaged"]]
@@ -58,11 +65,15 @@ def status_page(screen: Screen, answer: Mapping[str, Any]) -> None:
 
 
 def _holding(screen: Screen, answer: Mapping[str, Any]) -> None:
-    """The brake and the freezes in force."""
+    """The brake, endpoints that are left alone, and the freezes in force."""
     brake = answer.get("brake") or {}
     if answer.get("braked"):
         pace = f"{brake.get('per_hour', 0)} an hour are begun" if brake.get("per_hour") else "none is begun"
         says = f"brake: too many fell due at once, {pace} (rotator brake release --reason TEXT)"
+        screen.line(f"{screen.sign('held')} {screen.style(says, 'yellow')}")
+    for one in answer.get("held") or ():
+        name = f"{clean(one['sort'])} {clean(one['name'])}"
+        says = f"{name} is left alone until {when(one['until'])}: {clean(one['says'])}"
         screen.line(f"{screen.sign('held')} {screen.style(says, 'yellow')}")
     for one in answer.get("freezes") or ():
         until = f"until {when(one['until'])}" if one["until"] else "without an end"
@@ -73,6 +84,18 @@ def _holding(screen: Screen, answer: Mapping[str, Any]) -> None:
 def _words(answer: Mapping[str, Any], name: str) -> str:
     code = str(answer.get(name) or "")
     return str(answer.get(f"{name}_says") or code.replace("_", " "))
+
+
+def _heartbeat(beat: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What was felt between rotations, and the next step where something drifted."""
+    if not beat:
+        return []
+    what = str(beat["finding"]).replace("_", " ")
+    where = f" at {beat['place']}" if beat["place"] else ""
+    rows = [("heartbeat", f"{what}{where} ({when(beat['at'])}), next {when(beat['next'])}")]
+    if beat["finding"] not in ("well", "unreachable"):
+        rows += [("drift", str(beat["says"])), ("do", str(beat["do"]))]
+    return rows
 
 
 def explain_page(screen: Screen, answer: Mapping[str, Any]) -> None:
@@ -92,6 +115,7 @@ def explain_page(screen: Screen, answer: Mapping[str, Any]) -> None:
     if freeze:
         until = f"until {when(freeze['until'])}" if freeze.get("until") else "without an end"
         rows.append(("frozen", f"{until} by {freeze['id']}: {freeze['reason']}"))
+    rows += _heartbeat(answer.get("heartbeat"))
     if _words(answer, "held"):
         rows.append(("held", _words(answer, "held")))
     if answer.get("managed") and not answer.get("adopted") and not answer.get("open_run"):

@@ -155,3 +155,11 @@ def source_file(fields: Fields, *, needed: bool) -> str:
     if path and (not path.startswith("/") or ".." in PurePosixPath(path).parts):
         raise bad("`from` must be the absolute path of a file, without `..`")
     return path
+
+
+def target_file(fields: Fields) -> str:
+    """An absolute, normal path of a file that the daemon makes."""
+    path = fields.text("to", needed=True, longest=4096)
+    if not path.startswith("/") or ".." in PurePosixPath(path).parts:
+        raise bad("`to` must be the absolute path of a file, without `..`")
+    return path

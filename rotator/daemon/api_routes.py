@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rotator.engine.requests import Caller, Json, RequestRefused, Requests, Selection
 
-from .api_bodies import Fields, bad, one_way, selection, source_file
+from .api_bodies import Fields, bad, one_way, selection, source_file, target_file
 
 LONGEST_WAIT: Final = 30.0
 PLANS: Final = ("adopt", "rotate", "overlap", "contain", "retire")
@@ -149,6 +149,48 @@ def _debts(requests: Requests, ask: Ask) -> Call:
     return partial(requests.debts, credential)
 
 
+def _explain_debts(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.explain_debts, ask.path[0])
+
+
+def _accept_debt(requests: Requests, ask: Ask) -> Call:
+    gen, home = ask.body.text("gen", needed=True), ask.body.text("home", needed=True)
+    until, reason = ask.body.text("until", needed=True), ask.body.text("reason", needed=True)
+    if not (gen.isascii() and gen.isdigit() and len(gen) < 10):
+        raise bad("`gen` must be the number of a generation, as text")
+    return partial(requests.accept_debt, ask.caller, ask.path[0], gen=int(gen), home=home, until=until, reason=reason)
+
+
+def _strays(requests: Requests, ask: Ask) -> Call:
+    return requests.strays
+
+
+def _sweep(requests: Requests, ask: Ask) -> Call:
+    apply = ask.body.flag("apply")
+    reason = ask.body.text("reason", needed=apply)
+    return partial(requests.sweep, ask.caller, ask.path[0], apply=apply, reason=reason)
+
+
+def _reconcile(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.reconcile, selection(ask.body))
+
+
+def _repair(requests: Requests, ask: Ask) -> Call:
+    ids, reason = ask.body.texts("ids"), ask.body.text("reason", needed=True)
+    if not ids:
+        raise bad("the body needs `ids`")
+    return partial(requests.repair, ask.caller, ids, reason=reason)
+
+
+def _end_observing(requests: Requests, ask: Ask) -> Call:
+    reason, unseen = ask.body.text("reason", needed=True), ask.body.flag("unseen")
+    return partial(requests.end_observing, ask.caller, reason=reason, unseen=unseen)
+
+
+def _backup(requests: Requests, ask: Ask) -> Call:
+    return partial(requests.backup, ask.caller, target_file(ask.body))
+
+
 def _pause(requests: Requests, ask: Ask) -> Call:
     chosen, reason, until = selection(ask.body), ask.body.text("reason", needed=True), ask.body.text("until")
     return partial(requests.pause, ask.caller, chosen, reason=reason, until=until)
@@ -211,6 +253,14 @@ ROUTES: Final[Mapping[tuple[str, str], Reader]] = {
     ("POST", "/v1/runs/{id}/answer"): _answer,
     ("POST", "/v1/runs/{id}/back"): _back,
     ("GET", "/v1/debts"): _debts,
+    ("GET", "/v1/debts/{id}"): _explain_debts,
+    ("POST", "/v1/debts/{id}/accept"): _accept_debt,
+    ("GET", "/v1/strays"): _strays,
+    ("POST", "/v1/endpoints/{name}/strays"): _sweep,
+    ("POST", "/v1/reconcile"): _reconcile,
+    ("POST", "/v1/reconcile/repair"): _repair,
+    ("POST", "/v1/observe/end"): _end_observing,
+    ("POST", "/v1/ledger/backup"): _backup,
     ("POST", "/v1/pause"): _pause,
     ("POST", "/v1/resume"): _resume,
     ("POST", "/v1/reload"): _reload,

@@ -15,32 +15,49 @@ from pathlib import Path
 
 import structlog
 
+from rotator.effects.deadman import DeadmanPing
+from rotator.effects.fingerprint import Fingerprints
+from rotator.effects.inspect_pulse import HeartbeatPulse
+from rotator.effects.inspect_restore import Comparison
 from rotator.effects.perform import Performer
+from rotator.engine.governor import Governor
+from rotator.engine.heartbeat import Heart
 from rotator.engine.notices import Notice
-from rotator.engine.ports import Claim, Installation, LedgerError
+from rotator.engine.observation import Observation
+from rotator.engine.owing import Owing
+from rotator.engine.ports import Claim, Installation, LedgerError, RunId
 from rotator.engine.runner import Runner, Timing
 from rotator.engine.service import Service
+from rotator.engine.strays import SweepRules
+from rotator.engine.sweeping import Sweeper
 from rotator.engine.telling import Tellings
 from rotator.engine.tick import Tick, TickRules
-from rotator.ledger import SqliteLedger, open_ledger
+from rotator.ledger import SqliteLedger
+from rotator.ledger.postgres import PostgresLedger
+from rotator.ledger.restoring import file_of
 from rotator.plugin_api import Misconfigured
 from rotator.settings.problems import ConfigurationRefused
 
 from . import advice, supervisor
+from .alarm import Alarm
 from .api import ApiServer, SocketRefused
 from .clock import SystemClock, new_id
 from .courier import Courier, Known
 from .health import HealthServer, PortRefused
 from .identity import identify
-from .limits import LimitsOf
+from .ledgers import AnyLedger, open_any, open_file, turn_of
+from .limits import Gate, LimitsOf
 from .live import Changes, Live
 from .logs import configure_logs
 from .marks import Marks
 from .metrics import render
 from .postroom import Conditions, Postroom, question_of
+from .rounds import Rounds
+from .shared_clock import SharedClock
 from .signals import Signals, harden
 from .store_login import Pickup, unready
 from .ticker import Ticker
+from .watchdog import Watchdog
 from .whereabouts import accepted_of, ledger_of
 from .workers import Workers
 
@@ -84,44 +101,59 @@ def _refused(what: str, code: str) -> int:
 class Daemon:
     """Every room of one daemon, built in order; `closing` undoes it in reverse."""
 
-    def __init__(self, config: Path, clock: SystemClock, closing: ExitStack) -> None:
-        self.clock = clock
-        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+    def __init__(self, config: Path, system: SystemClock, closing: ExitStack) -> None:
+        self.clock = clock = SharedClock(system)
+        # Two containers may have one host name and one pid each.
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-6:]}"
         self.closing = closing
         where = ledger_of(config)
-        ledger = self._open(where) if where is not None and where.is_file() else None
+        ledger = open_file(where, clock, closing) if where is not None and where.is_file() else None
         self.live = Live(config, clock, closing, VERSION, None if ledger is None else accepted_of(ledger))
         settings = self.live.settings
-        meant = Path(settings.daemon.ledger)
-        self.ledger = ledger if ledger is not None and meant == where else self._open(meant)
-        self.ledger.end_leases()
+        same = ledger is not None and str(where) == settings.daemon.ledger
+        self.ledger: AnyLedger = ledger if ledger is not None and same else open_any(settings.daemon, clock, closing)
+        if isinstance(self.ledger, SqliteLedger):  # whoever else had a lease of this file is dead
+            self.ledger.end_leases()
         fingerprints, installation = identify(settings, self.ledger, new_id)
         changes = self.live.accept(self.ledger)
         self.timing = timing_of(settings.daemon.deadline, settings.daemon.landing)
         self.stopping = False
+        self.governor = self._governor(settings.daemon.deadline)
         self.limits = LimitsOf(self.ledger, lambda: self.live.traits, lambda: self.live.freezes)
         self.marks = Marks(self.ledger, clock, installation, lambda: self.live.stores)
-        performer = Performer(self.live, clock, fingerprints, installation.name)
-        runner = Runner(
-            self.ledger, performer, clock, self.timing, installation=installation.name,
-            limits=self.limits, stopping=lambda: self.stopping,
-        )  # fmt: skip
-        self.workers = Workers(settings.daemon.workers, self._before(runner.work), self._after)
+        runner = self._runner(fingerprints, installation.name)
+        self.workers = Workers(settings.daemon.workers, self._before(runner.work), self._after, self._hand_out)
         self.opener = self.live.opener(self.ledger, new_id, self.owner)
         self.tick = Tick(
             self.ledger, clock, self.opener, TickRules(), owner=self.owner, lease=self.timing.lease,
-            submit=self.workers.submit, free=self.workers.free, observing=self.marks.observing,
+            submit=self.workers.submit, free=self.workers.free, free_urgent=lambda: self.workers.free(urgent=True),
+            observing=self.marks.observing,
             managed=lambda: self.live.managed, freezes=lambda: self.live.freezes, brake=self.live.brake,
+            opens=turn_of(self.ledger, "opening", self.owner, settings.daemon.tick),
         )  # fmt: skip
         self._schedule(changes)
-        self.ticker = Ticker(self._tick_alive, clock, seconds=settings.daemon.tick / 1000)
+        self.alarm = Alarm(self._hand_out, clock, beyond=settings.daemon.tick)
+        self.ticker = Ticker(self._tick_alive, system, seconds=settings.daemon.tick / 1000)
         inspection = self.live.inspection()
         self.service = Service(
             ledger=self.ledger, clock=clock, planner=lambda: self.live.planner, tick=self.tick, inspector=inspection,
             limits=self.limits, render_metrics=self._metrics, observing=self.marks.observing,
             version=VERSION, owner=self.owner,
             intake=inspection, opener=self.opener, reconfigure=self.reload, wake_workers=self.tick.wake, new_id=new_id,
-            tellings=self._tellings(installation),
+            standings=self.governor.standings,
+            tellings=self._tellings(installation), sweeper=self._sweeper(installation),
+            heart=self._heart(fingerprints),
+            observation=self._observation(fingerprints, installation),
+            backup_to=self._backup, owing=self._owing(),
+        )  # fmt: skip
+        if isinstance(self.ledger, PostgresLedger):
+            self.ledger.listen(self._hand_out)
+        self.rounds = Rounds(
+            clock, sweeper=self.service.sweeper, heart=self.service.heart, observing=self.marks.observing
+        )
+        self.watchdog = Watchdog(
+            clock, self.ledger.watched, ticking=self.ticker.alive, url=lambda: self.live.settings.daemon.deadman,
+            ping=DeadmanPing(clock, VERSION),
         )  # fmt: skip
         self.courier = self._courier(installation)
         self.pickup = Pickup(lambda: self.live.stores)
@@ -141,15 +173,21 @@ class Daemon:
             api.start()
             health.start()
             self.ticker.start()
+            self.alarm.start()
             self.courier.start()
             self.pickup.start()
+            self.rounds.start()
+            self.watchdog.start()
             _LOG.info("daemon.started", version=VERSION, observe=self.marks.observing())
             supervisor.ready()
             signals.wait()
             supervisor.stopping()
             self.stopping = True
             self.ticker.stop()
+            self.alarm.stop()
             self.pickup.stop()
+            self.rounds.stop()
+            self.watchdog.stop()
             drained = signals.drained(self.workers.idle)
             self.courier.stop()
             api.stop()
@@ -170,12 +208,6 @@ class Daemon:
             "changed_ids": sorted({*changes.changed, *changes.gone}), "unmanaged": sorted(changes.gone),
         }  # fmt: skip
 
-    def _open(self, path: Path) -> SqliteLedger:
-        ledger = open_ledger(path, self.clock)
-        self.closing.callback(ledger.close)
-        self.closing.enter_context(ledger.guard())
-        return ledger
-
     def _schedule(self, changes: Changes) -> None:
         """Write the due times of what changed; of all, if a start or a reload before this died half-way."""
         if changes.everything or changes.otherwise:  # a freeze that is gone holds nobody any more
@@ -191,14 +223,81 @@ class Daemon:
             lambda: installation,
         )  # fmt: skip
 
+    def _runner(self, fingerprints: Fingerprints, installation: str) -> Runner:
+        performer = Performer(self.live, self.clock, fingerprints, installation)
+        return Runner(
+            self.ledger, performer, self.clock, self.timing, installation=installation,
+            limits=self.limits, stopping=lambda: self.stopping, enter=Gate(self.governor), serial=self.marks.serial,
+        )  # fmt: skip
+
+    def _governor(self, deadline: int) -> Governor:
+        """Who decides whether an endpoint may be called; every call of the world is heard by it."""
+        governor = Governor(
+            self.ledger.budgets(), self.clock, self.live.rules, wake=self._wake_run, patience=deadline + 5_000
+        )
+        self.live.listener = governor
+        return governor
+
+    def _wake_run(self, run: RunId) -> None:
+        """A run that was put back may go on."""
+        now = self.clock.now()
+        self.ledger.wake(run, now)
+        self.alarm.set(now)
+
+    def _hand_out(self) -> None:
+        """Between two ticks: give what is due to free workers."""
+        if not self.stopping:
+            self.tick.wake()
+
+    def _backup(self, path: str) -> None:
+        """Of a file; a server has tools of its own."""
+        file_of(str(self.live.settings.daemon.ledger))
+        assert isinstance(self.ledger, SqliteLedger)
+        self.ledger.backup(Path(path))
+
+    def _owing(self) -> Owing:
+        return Owing(self.ledger, self.clock, self.tick, lambda: self.live.planner, self.limits, self.owner, new_id)
+
+    def _observation(self, fingerprints: Fingerprints, installation: Installation) -> Observation:
+        found = Observation(
+            self.ledger, self.clock, self.opener, Comparison(self.live, fingerprints, installation.name), self.ledger,
+            self.marks, self.owner, new_id,
+        )  # fmt: skip
+        self.tick.repairs = found.repairs
+        self.tick.reconcile_rules = self.live.reconcile_rules
+        return found
+
+    def _heart(self, fingerprints: Fingerprints) -> Heart:
+        return Heart(
+            self.ledger, self.clock, HeartbeatPulse(self.live, fingerprints), self.tick, self.marks.observing,
+            blocked=self._left_alone,
+        )  # fmt: skip
+
+    def _left_alone(self, endpoint: str) -> bool:
+        """Whether the endpoint's breaker is open, or it asked to wait: what only looks does not call it then."""
+        return any(one.target.name == endpoint and one.target.sort == "endpoint" for one in self.governor.standings())
+
+    def _sweeper(self, installation: Installation) -> Sweeper:
+        return Sweeper(
+            self.ledger, self.clock, self.live.labels(), self.opener, self.tick, installation.name,
+            lambda: tuple(self.live.settings.endpoints), self.marks.observing,
+            lambda: SweepRules(every=self.live.settings.daemon.sweep),
+        )  # fmt: skip
+
     def _courier(self, installation: Installation) -> Courier:
         conditions = Conditions(
             self.ledger, self.clock, self.live, self.postroom.watch_rules, self.marks.behind,
-            self.live.deliveries.incidents,
+            self.live.deliveries.incidents, self.governor.standings,
         )  # fmt: skip
         known = Known(self.ledger.credential, question_of(self.service.run), conditions)
         return Courier(
-            self.ledger, self.clock, installation, sender=self.postroom.senders, rules=self.postroom.rules, known=known
+            self.ledger,
+            self.clock,
+            installation,
+            sender=self.postroom.senders,
+            rules=self.postroom.rules,
+            known=known,
+            ours=turn_of(self.ledger, "delivering", self.owner) or (lambda: True),
         )
 
     def _unready(self) -> str:
@@ -206,7 +305,10 @@ class Daemon:
 
     def _metrics(self) -> str:
         incidents = self.live.deliveries.incidents()
-        return render(self.ledger, self.clock, self.tick, self.marks.observing(), incidents, self.ledger)
+        more = self.watchdog.samples() | self.service.sweeper.figures() | self.service.heart.figures()
+        return render(
+            self.ledger, self.clock, self.tick, self.marks.observing(), incidents, self.ledger, self.governor, more
+        )
 
     def _reload_logged(self) -> None:
         supervisor.reloading(self.clock.monotonic())
@@ -237,15 +339,20 @@ class Daemon:
         """A run's first worker writes the mark before anything else: a ledger from before the run is then told."""
 
         def marked(claim: Claim) -> None:
-            if claim.fence <= FIRST_FENCE:
-                self.marks.write()
-            work(claim)
+            try:
+                if claim.fence <= FIRST_FENCE:
+                    self.marks.write()
+                work(claim)
+            finally:
+                self.governor.over(claim.run)
 
         return marked
 
     def _after(self, claim: Claim) -> None:
         """A run was worked: if it ended, its credential has a new due time, and the stores a new mark."""
         run = self.ledger.run(claim.run)
+        if run is not None and run.wake_at is not None:
+            self.alarm.set(run.wake_at)
         if run is not None and run.ended_at is not None:
             self.tick.refresh(run.credential)
             self.marks.write()

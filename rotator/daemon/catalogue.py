@@ -30,6 +30,7 @@ CONTEXT: Final = frozenset(
 """Fields that any event may carry: they are bound as context, or come from the pipeline itself."""
 
 EVENTS: Final[Mapping[str, LogEvent]] = {
+    "daemon.alarm.bug": _event("Handing out runs between two ticks met a bug; the next tick does the same.", "error"),
     "daemon.api.busy": _event("All threads of the local API are taken; a caller was told to come again.", "limit"),
     "daemon.api.internal": _event(
         "A request met a bug. `report` stands in the caller's answer too.", "method", "route"
@@ -41,6 +42,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.api.stale_socket": _event("The socket of a daemon that is dead was removed.", "path"),
     "daemon.api.stopped": _event("The local API accepts nothing any more.", "waited"),
     "daemon.courier.bug": _event("The courier met a bug; its next turn begins anew.", "error"),
+    "daemon.clock.off": _event(
+        "This machine's clock differs from the database's, by so many milliseconds; the database's counts.", "ahead"
+    ),
     "daemon.courier.ledger": _event("The courier could not read or write the ledger; it tries again.", "code"),
     "daemon.courier.tried": _event(
         "A message was handed to a channel; `code` says what came of it.", "channel", "notice", "state", "code"
@@ -85,6 +89,16 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.worker.ledger": _event("A worker could not write to the ledger; the run is taken up again.", "code"),
     "effects.notice.bug": _event("A channel met a bug; the message is tried again.", "channel", "error"),
     "effects.step.bug": _event("A step raised something unforeseen; it counts as unknown or failed.", "step", "error"),
+    "engine.breaker.closed": _event("An endpoint or store answers again: it may be called.", "target"),
+    "engine.breaker.ledger": _event("What a call said of an endpoint could not be written down.", "target", "code"),
+    "engine.breaker.opened": _event(
+        "An endpoint or store is left alone for a while: it fails, refuses the acting account, or goes on throttling.",
+        "target",
+        "reason",
+        "failures",
+    ),
+    "engine.breaker.tried": _event("One step tries an endpoint or store that is left alone.", "target"),
+    "engine.queue.ledger": _event("A run that waited for a place could not be woken; it comes by itself.", "code"),
     "engine.run.ended": _event("A run ended.", "ending"),
     "engine.run.lease_lost": _event("Another worker has the run; this one stopped at once."),
     "engine.step.done": _event(

@@ -75,9 +75,11 @@ class Courier:
         rules: Callable[[], CourierRules],
         known: Known,
         seconds: float = 2.0,
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
         self._outbox, self._clock, self._installation = outbox, clock, installation
         self._sender, self._rules, self._known, self._seconds = sender, rules, known, seconds
+        self._ours = ours
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Thread] = {}
@@ -121,7 +123,8 @@ class Courier:
     def _loop(self) -> None:
         while not self._stopped.is_set():
             try:
-                self.turn()
+                if self._ours():  # of several replicas one delivers
+                    self.turn()
             except LedgerError as error:
                 _LOG.error("daemon.courier.ledger", code=error.code)
             except Exception as error:  # a bug in one turn must not silence all messages for good

@@ -15,11 +15,16 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rotator.effects.fingerprint import load_key
+from rotator.engine.ports import LedgerError
 from rotator.ledger.checkup import LEAST_FREE, checkup
+from rotator.ledger.postgres import schema_version
 from rotator.plugin_api import Misconfigured
+from rotator.settings.connections import Daemon
 from rotator.settings.models import Configuration
 
 from . import advice
+from .clock import SystemClock
+from .ledgers import is_shared, place_in
 
 Finding = dict[str, str]
 _MEBI: Final = 1024 * 1024
@@ -31,7 +36,7 @@ def local_checks(settings: Configuration) -> Iterator[Finding]:
     daemon = settings.daemon
     yield from _key(Path(daemon.fingerprint_key.file))
     running = False
-    for found in _ledger(Path(daemon.ledger)):
+    for found in _shared(daemon) if is_shared(daemon) else _ledger(Path(daemon.ledger)):
         running = running or found["subject"] == "daemon"
         yield found
     yield from _socket(Path(daemon.socket), running)
@@ -79,6 +84,18 @@ def _ledger(path: Path) -> Iterator[Finding]:
         return
     says = "not there yet: the first start makes it" if seen.version is None else f"sound, schema {seen.version}"
     yield _good("ledger", str(path), says)
+
+
+def _shared(daemon: Daemon) -> Iterator[Finding]:
+    """The same of a PostgreSQL ledger. The address bears no password."""
+    try:
+        version = schema_version(place_in(daemon), SystemClock())
+    except LedgerError as error:
+        code = f"ledger_{error.code}"
+        yield _bad("ledger", daemon.ledger, code, advice.of(code).means)
+        return
+    says = f"sound, schema {version}" if version else "empty: the first start makes the tables"
+    yield _good("ledger", daemon.ledger, says)
 
 
 def _socket(path: Path, running: bool) -> Iterator[Finding]:

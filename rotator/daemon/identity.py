@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from rotator.effects.fingerprint import Fingerprints, load_key
-from rotator.engine.ports import Installation, Ledger
+from rotator.engine.ports import Installation, Ledger, LedgerError
 from rotator.plugin_api import Misconfigured
 from rotator.settings.models import Configuration
+
+_QUICKER: Final = frozenset({"other_epoch", "other_installation", "other_fingerprint_key"})
+"""Another replica founded it at the same moment: what it wrote counts, and is checked like any other."""
 
 
 def identify(settings: Configuration, ledger: Ledger, new_id: Callable[[], str]) -> tuple[Fingerprints, Installation]:
@@ -22,8 +26,14 @@ def identify(settings: Configuration, ledger: Ledger, new_id: Callable[[], str])
     known = ledger.installation()
     if known is None:
         known = Installation(settings.installation, new_id(), fingerprints.check())
-        ledger.found(known)
-        return fingerprints, known
+        try:
+            ledger.found(known)
+        except LedgerError as error:
+            known = ledger.installation()
+            if error.code not in _QUICKER or known is None:
+                raise
+        else:
+            return fingerprints, known
     if known.name != settings.installation:
         raise Misconfigured("other_installation")
     if not known.fingerprint_check:

@@ -1,4 +1,5 @@
-"""Limits of one step at one instant: pause, freeze, window, probe budget. Read for `holds`, never kept.
+"""Limits of one step at one instant: pause, freeze, window, probe budget; and the gate to its endpoint or store. Read
+for `holds`, never kept.
 
 A window holds only what the calendar opened, not a person's own request nor an emergency; and not what was opened
 because its window was missed. A freeze holds whatever its `except` does not name.
@@ -10,16 +11,57 @@ from collections.abc import Callable, Sequence
 
 from rotator.engine.calendar import in_window, window_opens
 from rotator.engine.freezes import Freeze, frozen, kinds_passing
+from rotator.engine.governor import Ask, Entry, Governor
 from rotator.engine.inventory import paused_until
 from rotator.engine.planning import TraitsOf
 from rotator.engine.ports import Ledger, RunRow
-from rotator.machine.facts import Facts, RunKind
+from rotator.engine.protection import Target, endpoint, store
+from rotator.machine.facts import Facts, LegName, RunKind
 from rotator.machine.holds import Limits
 from rotator.machine.ids import Millis
+from rotator.machine.reading import effort_of, leg_of
+from rotator.machine.steps import Step, StepKind
 
 SCHEDULER = "scheduler"
 MISSED = "missed_window"
 EMERGENCIES = frozenset({RunKind.OVERLAP, RunKind.CONTAIN})
+URGENT = EMERGENCIES | {RunKind.RETIRE}
+URGENT_LEGS = frozenset({LegName.CONTAIN, LegName.GIVE_UP, LegName.RETIRE})
+WITHOUT_STORE = frozenset(
+    {StepKind.LIST, StepKind.FIND, StepKind.SNAPSHOT, StepKind.REVOKE, StepKind.SWEEP, StepKind.UNPUSH}
+)
+"""Steps that read and write no store: a store that is down must not keep a leaked value alive."""
+
+
+class Gate:
+    """Callable (run, facts, step, now) -> Entry: whether the step's endpoint or store may be called now. A place that
+    was given is taken until `Entry.leave`."""
+
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
+
+    def __call__(self, run: RunRow, facts: Facts, step: Step, now: Millis) -> Entry:
+        main, *also = targets_of(run, step)
+        effort = facts.attempts.get(effort_of(facts, step))
+        ask = Ask(run.id, main, tuple(also), is_urgent(run, facts), repeat=effort is not None)
+        return self._governor.enter(ask, now)
+
+
+def targets_of(run: RunRow, step: Step) -> tuple[Target, ...]:
+    """What a step calls, and what it needs by the way."""
+    kept = store(run.definition.store.store)
+    if step.home is not None and step.kind is not StepKind.STAGE:
+        called = endpoint(step.home.endpoint)
+    elif step.consumer is not None:
+        called = endpoint(next((one.endpoint for one in run.definition.consumers if one.id == step.consumer), ""))
+    else:
+        return (kept,)
+    return (called,) if step.kind in WITHOUT_STORE else (called, kept)
+
+
+def is_urgent(run: RunRow, facts: Facts) -> bool:
+    """Whether the run has the emergency lane: by its kind, or because it was told to contain."""
+    return run.kind in URGENT or (facts.run is not None and leg_of(facts) in URGENT_LEGS)
 
 
 class LimitsOf:

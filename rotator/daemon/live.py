@@ -19,6 +19,7 @@ from typing import Any
 
 from rotator.effects.host import HostedPlatform
 from rotator.effects.inspect import AdminRef, Inspection
+from rotator.effects.inspect_labels import LabelSweep
 from rotator.effects.stores.contract import Store
 from rotator.effects.stores.opening import Deliveries
 from rotator.engine.brake import BrakeRules
@@ -27,6 +28,8 @@ from rotator.engine.inventory import CredentialId
 from rotator.engine.opening import Opener
 from rotator.engine.planning import Planner, Spans, TraitsOf
 from rotator.engine.ports import Clock, Ledger
+from rotator.engine.protection import Heard, Listener, Nobody, Rules, Target
+from rotator.machine.ids import Millis
 from rotator.plugin_api import Misconfigured
 from rotator.settings import definitions, loader, models
 from rotator.settings.documents import digests
@@ -65,6 +68,7 @@ class Live:
         self._path, self._clock, self._version = path, clock, version
         self._lock = threading.Lock()
         self._left: list[tuple[World, float]] = []
+        self.listener: Listener = Nobody()
         self.deliveries = Deliveries()  # over reloads: what was unwrapped can be had only once
         remembered = None if accepted is None else self._remembered(accepted)
         self.managed = 0 if remembered is None or accepted is None else accepted.managed
@@ -102,6 +106,18 @@ class Live:
         """What a sudden mass is."""
         return brake_of(self.settings.daemon.brake)
 
+    def rules(self, target: Target) -> Rules:
+        """How an endpoint or store is protected."""
+        return self.world.rules(target)
+
+    def heard(self, target: Target, what: Heard, calls: int = 1, wait: Millis | None = None) -> None:
+        """See `Listener`: the world's calls are heard by whoever listens now."""
+        self.listener.heard(target, what, calls, wait)
+
+    def longest(self, target: Target) -> Millis:
+        """See `Listener`."""
+        return self.rules(target).longest
+
     def platform(self, endpoint: str, kind: str) -> HostedPlatform:
         """See `World`."""
         return self.world.platform(endpoint, kind)
@@ -117,6 +133,14 @@ class Live:
     def inspection(self) -> Inspection:
         """Reads of the present world."""
         return Inspection(self, self._admin_ref, self._kinds_of, self._described)
+
+    def reconcile_rules(self) -> tuple[int, int]:
+        """The pause before the first reconcile of a debt, and the longest between two."""
+        return self.settings.daemon.reconcile, self.settings.daemon.reconcile_max
+
+    def labels(self) -> LabelSweep:
+        """Listings of the present world, for sweeps."""
+        return LabelSweep(self, self._kinds_of)
 
     def accept(self, ledger: Ledger) -> Changes:
         """Give what was loaded at the start to the ledger. ConfigurationRefused: it cannot stand (R21)."""
@@ -180,7 +204,7 @@ class Live:
             settings = models.from_json(accepted.connections)
         except (OSError, ValueError):  # ValidationError is one: the language changed
             return None
-        world = World(settings, self._clock, self._version, self.deliveries)
+        world = World(settings, self._clock, self._version, self.deliveries, self)
         found = files | world.digests()
         if found != dict(accepted.digests):
             world.close()
@@ -193,7 +217,7 @@ class Live:
         wrong = errors_of(judged(loaded))
         if wrong:
             raise ConfigurationRefused(wrong)
-        world = World(loaded.configuration, self._clock, self._version, self.deliveries)
+        world = World(loaded.configuration, self._clock, self._version, self.deliveries, self)
         # Of what was read, not of what stands there now: a file may change between the two.
         return world, loaded.digests | world.digests()
 

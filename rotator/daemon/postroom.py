@@ -20,8 +20,11 @@ from rotator.engine.delivery import Parcel, Sent
 from rotator.engine.freezes import broken
 from rotator.engine.inspection import Incident
 from rotator.engine.notices import Notice
+from rotator.engine.owing import owed
 from rotator.engine.ports import Clock, Ledger
+from rotator.engine.protection import Standing, Why
 from rotator.engine.requests import RequestRefused
+from rotator.engine.views import instant
 from rotator.engine.watch import WatchRules, watching
 from rotator.machine.ids import Millis
 from rotator.plugin_api import Misconfigured, Secret
@@ -109,19 +112,35 @@ def _reader(live: Live, ref: ValueRef) -> Read:
     return read
 
 
+def told_of(held: Iterable[Standing], now: Millis) -> Iterator[Notice]:
+    """Breakers that are open: each once for as long as it does not close; again if it turns into a ban."""
+    for one in held:
+        if one.why is not None:
+            banned = one.why is not Why.FAILING and one.target.sort == "endpoint"
+            event = "ban_suspected" if banned else "breaker_open"
+            name = f"held:{one.target}"
+            facts = (
+                (one.target.sort, one.target.name), ("reason", one.reason),
+                ("failures", str(one.failures)), ("until", str(instant(one.until))),
+            )  # fmt: skip
+            yield Notice(event, now, f"{name}:{event}:{one.since}", about=name, facts=facts)
+
+
 class Conditions:
     """What lasts and should be told, from the ledger's rows and the daemon's own state; keys make it once."""
 
     def __init__(
         self, ledger: Ledger, clock: Clock, live: Live, rules: Callable[[], WatchRules],
         behind: Callable[[], bool], incidents: Callable[[], Iterable[Incident]],
+        held: Callable[[], Iterable[Standing]] = lambda: (),
     ) -> None:  # fmt: skip
+        self._held = held
         self._ledger, self._clock, self._live, self._rules = ledger, clock, live, rules
         self._behind, self._incidents = behind, incidents
 
     def __call__(self) -> Iterator[Notice]:
         now = self._clock.now()
-        yield from watching(self._ledger.credentials(), self._ledger.debts(), self._rules(), now)
+        yield from watching(self._ledger.credentials(), owed(self._ledger.debts(), now), self._rules(), now)
         yield from self._broken_freezes(now)
         if self._behind():
             yield Notice("ledger_behind", now, f"ledger_behind:{self._ledger.sequence()}", about="ledger_behind")
@@ -129,6 +148,7 @@ class Conditions:
             facts = (("store", one.store), ("reason", one.reason))
             name = f"incident:{one.store}:{one.reason}"
             yield Notice("incident", now, f"{name}:{one.since}", about=name, facts=facts)
+        yield from told_of(self._held(), now)
 
     def _broken_freezes(self, now: int) -> Iterator[Notice]:
         freezes = self._live.freezes

@@ -18,6 +18,7 @@ from rotator.settings.connections import LocalStore
 from rotator.settings.problems import ConfigurationRefused
 
 from .clock import SystemClock
+from .ledgers import is_shared
 
 INVALID: Final = 3
 
@@ -43,7 +44,8 @@ def prepare(config: Path) -> list[str]:
     """What was made, a line each; empty if nothing was missing. Raises ConfigurationRefused, Misconfigured, OSError."""
     settings = loader.load(config).configuration
     made: list[str] = []
-    for folder in (Path(settings.daemon.ledger).parent, Path(settings.daemon.socket).parent):
+    files = [settings.daemon.socket] if is_shared(settings.daemon) else [settings.daemon.ledger, settings.daemon.socket]
+    for folder in (Path(one).parent for one in files):
         made += _folder(folder)
     key = Path(settings.daemon.fingerprint_key.file)
     made += _folder(key.parent)

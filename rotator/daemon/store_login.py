@@ -13,7 +13,7 @@ from rotator.effects.stores.contract import Store as OpenStore
 from rotator.effects.stores.opening import AppRole, Auth, Certificate, Jwt, Kubernetes, TokenFile, pick_up
 from rotator.engine.inspection import Incident
 from rotator.settings import vault_auth as settings
-from rotator.settings.connections import Store, VaultStore
+from rotator.settings.connections import Daemon, Store, VaultStore
 
 OUTERMOST = "root"
 PATIENCE_S = 5.0
@@ -37,9 +37,11 @@ def login_of(auth: settings.VaultAuth) -> Auth:
             return Certificate(Path(one.certificate), Path(one.key.file), one.name or "", one.mount, space)
 
 
-def notes_of(ledger: Path) -> Path:
-    """Where digests of the wrapping tokens stand that were unwrapped: beside the ledger, which is as durable."""
-    return ledger.with_name(f"{ledger.name}.unwrapped")
+def notes_of(daemon: Daemon) -> Path:
+    """Where digests of the wrapping tokens stand that were unwrapped: beside the ledger, which is as durable; with a
+    ledger that is no file, beside the socket, for each replica its own."""
+    beside = Path(daemon.socket if daemon.ledger.startswith("postgresql://") else daemon.ledger)
+    return beside.with_name(f"{beside.name}.unwrapped")
 
 
 def wrapped_stores(stores: Mapping[str, Store]) -> frozenset[str]:

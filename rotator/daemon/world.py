@@ -19,36 +19,49 @@ from rotator.effects.host import (
     discover,
     to_kind_traits,
 )
+from rotator.effects.stores.attended import Attended
 from rotator.effects.stores.contract import Store
 from rotator.effects.stores.opening import Deliveries, LocalConfig, StoreConfig, VaultConfig, open_store
 from rotator.effects.stores.reasons import REASONS as STORE_REASONS
 from rotator.engine.ports import Clock
+from rotator.engine.protection import Listener, Nobody, Rules, Target
+from rotator.engine.protection import store as store_target
 from rotator.engine.traits import KindTraits
 from rotator.plugin_api import Misconfigured
 from rotator.settings import models
 from rotator.settings.connections import AwsStore, Endpoint, LocalStore
 from rotator.settings.freezes import freezes_of
+from rotator.settings.limits import Limits, rules_of
 from rotator.settings.problems import ConfigurationRefused, Problem
 
 from .acting import Admin, reader
 from .aws_settings import aws_config
 from .endpoint_traits import overrides_of
 from .store_login import login_of, notes_of
+from .workers import reserved_of
 
 
 class World:
     """One configuration, opened. Implements `effects.platforms.World`."""
 
     def __init__(
-        self, settings: models.Configuration, clock: Clock, version: str, deliveries: Deliveries | None = None
+        self,
+        settings: models.Configuration,
+        clock: Clock,
+        version: str,
+        deliveries: Deliveries | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.settings = settings
         self.freezes = freezes_of(settings.freezes)
         self._clock, self._version = clock, version
-        self._gateway = Gateway(clock, version)
+        self._gateway = Gateway(clock, version, listener)
         # Whoever opens a world of his own beside the daemon's must not use up what was delivered to the daemon.
         given = deliveries or Deliveries(look_only=True)
         self.stores = _opened(settings, clock, f"rotator/{version} (store)", given)
+        self._rules: dict[Target, Rules] = {}
+        heard = listener or Nobody()
+        self._attended = {name: Attended(one, store_target(name), heard) for name, one in self.stores.items()}
         try:
             self._bind_all()
         except BaseException:
@@ -105,9 +118,19 @@ class World:
 
     def store(self, name: str) -> Store:
         """See `World`."""
-        found = self.stores.get(name)
+        found = self._attended.get(name)
         if found is None:
             raise Misconfigured("unknown_store")
+        return found
+
+    def rules(self, target: Target) -> Rules:
+        """How an endpoint or store is protected; what is no longer configured as anything of which nothing is said."""
+        found = self._rules.get(target)
+        if found is None:
+            one = (self.settings.stores if target.sort == "store" else self.settings.endpoints).get(target.name)
+            workers = self.settings.daemon.workers
+            found = rules_of(Limits() if one is None else one.limits, workers - reserved_of(workers))
+            self._rules[target] = found
         return found
 
     def traits(self, endpoint: str, kind: str) -> KindTraits:
@@ -179,5 +202,5 @@ def _store_config(settings: models.Configuration, name: str) -> StoreConfig:
         ca=None if one.ca is None else Path(one.ca),
         mount=one.mount, namespace=one.namespace or "", insecure=one.insecure, call_s=call_s,
         read_s=min(10.0, call_s), connect_s=min(5.0, call_s), pool=settings.daemon.workers + 4,
-        name=name, notes=notes_of(Path(settings.daemon.ledger)),
+        name=name, notes=notes_of(settings.daemon),
     )  # fmt: skip

@@ -69,9 +69,11 @@ class Brake:
     """One ledger's brake. `managed` counts what is configured; `rules` may change at a reload."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, rules: Callable[[], BrakeRules], managed: Callable[[], int]
-    ) -> None:
+        self, ledger: Ledger, clock: Clock, rules: Callable[[], BrakeRules], managed: Callable[[], int],
+        *, shared: bool = False,
+    ) -> None:  # fmt: skip
         self._ledger, self._clock, self.rules, self._managed = ledger, clock, rules, managed
+        self._shared = shared
         self._lock = threading.Lock()
         self._known: Braking | None = None
         self._read = False
@@ -146,7 +148,7 @@ class Brake:
         return max(0, min(per_hour * (now - state.since) // HOUR, per_hour) - opened)
 
     def _state(self) -> Braking | None:
-        if not self._read:
+        if self._shared or not self._read:  # another replica may have put it on or off
             text = self._ledger.document(DOCUMENT)
             self._known = Braking(**json.loads(text)) if text else None
             self._read = True

@@ -23,12 +23,15 @@ from rotator.machine.holds import Limits
 from rotator.machine.plan import Plan
 
 from .freezes import frozen, kinds_passing
+from .heartbeat import Heart
 from .inspection import Inspector
 from .inventory import CredentialId
 from .opening import in_use_first
-from .overview import braking_view, coming, counts, freeze_view, unmanaged
+from .overview import braking_view, coming, counts, freeze_view, standing_view, unmanaged
+from .owing import owed
 from .planning import Planner, digest
 from .ports import Claim, Clock, CredentialRow, Debt, Ledger, RunId, RunRow
+from .protection import Standing
 from .rehearsed import exposure_of, lines_of, replaced_of, undoable_of
 from .requests import Json, RequestRefused, Selection
 from .retirement import certificate_of
@@ -52,6 +55,8 @@ class Enquiries:
     tick: Tick
     inspector: Inspector
     limits: Callable[[RunRow, Facts, int], Limits]
+    heart: Heart
+    standings: Callable[[], Sequence[Standing]]
     render_metrics: Callable[[], str]
     observing: Callable[[], bool]
     version: str
@@ -64,7 +69,7 @@ class Enquiries:
             chosen = self.selector(selector)
             rows = [row for row in rows if matches(chosen, row.definition)]
         names = {row.definition.id for row in rows}
-        debts = [debt for debt in self.ledger.debts() if debt.credential in names]
+        debts = [debt for debt in self._owed() if debt.credential in names]
         runs = [run for run in self.ledger.runs(open_only=True, limit=1000) if run.credential in names]
         open_runs = [self.run(run.id) for run in runs]
         installation = self.ledger.installation()
@@ -84,6 +89,8 @@ class Enquiries:
             "waiting": [run for run in open_runs if run["question"] is not None],
             "debts": self._debts(debts),
             "unmanaged": unmanaged(rows),
+            "drifts": [one for one in self.heart.drifts() if one["credential"] in names],
+            "held": [standing_view(one) for one in self.standings()],
         }
 
     def freezes(self) -> Json:
@@ -92,7 +99,7 @@ class Enquiries:
 
     def credentials(self, selection: Selection) -> Json:
         rows = self.select(selection)
-        owed = Counter(debt.credential for debt in self.ledger.debts())
+        owed = Counter(debt.credential for debt in self._owed())
         return {"items": [credential_view(row, owed[row.definition.id]) for row in rows]}
 
     def explain(self, credential: str) -> Json:
@@ -106,13 +113,14 @@ class Enquiries:
             steps = coming.get("steps", [])
         fingerprints = self.ledger.fingerprints(row.definition.id)
         return {
-            **credential_view(row, len(self.ledger.debts(row.definition.id))),
+            **credential_view(row, len(self._owed(row.definition.id))),
             "verdict": verdict.why,
             "verdict_says": self.words(verdict.why),
             "again": instant(verdict.at),
             "held": "" if run is None else run.held_why,
             "held_says": "" if run is None or not run.held_why else self.words(run.held_why),
             "freeze": self._freeze(row, run),
+            "heartbeat": self.heart.view(row.definition.id),
             "run": None if run is None else self.run(run.id),
             "steps": steps,
             "generations": generations_view(row.facts, fingerprints),
@@ -182,7 +190,7 @@ class Enquiries:
             "progress": {"holds": where.held, "all": where.rungs},
             "wake": instant(row.wake_at), "held": row.held_why,
             "question": self._question(row, facts) if is_last else None,
-            "debts": self._debts(self.ledger.debts(row.credential)),
+            "debts": self._debts(self._owed(row.credential)),
         }  # fmt: skip
 
     def events(self, run: str, after: int, wait: float) -> Json:
@@ -207,7 +215,7 @@ class Enquiries:
 
     def debts(self, credential: str) -> Json:
         only = self.row(credential).definition.id if credential else None
-        return {"items": self._debts(self.ledger.debts(only))}
+        return {"items": self._debts(self._owed(only))}
 
     def plugins(self) -> Json:
         return {"items": list(self.inspector.plugins())}
@@ -362,6 +370,10 @@ class Enquiries:
             "unknown": list(unknown),
             "answers": offered,
         }
+
+    def _owed(self, only: CredentialId | None = None) -> list[Debt]:
+        """What is a debt now; an acceptance that is over needs no event to be one."""
+        return owed(self.ledger.debts(only), self.clock.now())
 
     def _debts(self, debts: Sequence[Debt]) -> list[dict[str, Any]]:
         prints: dict[CredentialId, Mapping[Any, str]] = {}

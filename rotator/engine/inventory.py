@@ -113,6 +113,8 @@ class Policy:
     pause: Pause | None = None
     values: int = 3
     """Values that a platform's rules may refuse in one run."""
+    heartbeat: Millis = 86_400_000
+    """How often what serves is looked at between rotations; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,19 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "question_answered": EventKind("a person answered: the run goes on", Weight.INFO, _RUN),
     "emergency_opened": EventKind("an emergency was opened", Weight.PAGE, ("rotator runs watch {run}",)),
     "debt_overdue": EventKind("an old value is not proven dead for too long", Weight.TICKET, _DEBTS),
+    "stray_found": EventKind(
+        "a platform lists a value of ours as active that nothing says is alive: a reconcile ends and proves it",
+        Weight.TICKET, (*_EXPLAIN, "rotator strays {endpoint}"),
+    ),
+    "label_unaccounted": EventKind(
+        "a value bears our label, and no intent of this ledger made it: it is not touched",
+        Weight.TICKET, ("rotator strays {endpoint}",),
+    ),
+    "drift_found": EventKind(
+        "between rotations something changed: what serves is no longer as it was left",
+        Weight.TICKET, (*_EXPLAIN, "rotator verify {credential}"),
+    ),
+    "drift_over": EventKind("the drift is over: what serves is as it should be", Weight.INFO, _EXPLAIN),
     "expiry_near": EventKind(
         "the credential expires soon: somebody must say again that it is needed", Weight.TICKET, _EXPLAIN
     ),
@@ -82,6 +95,13 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     ),
     "ledger_behind": EventKind(
         "a store has seen a newer ledger than this one: the daemon only observes", Weight.PAGE, ("rotator status",)
+    ),
+    "breaker_open": EventKind(
+        "an endpoint or store fails: it is left alone, and tried again by itself", Weight.TICKET, ("rotator status",)
+    ),
+    "ban_suspected": EventKind(
+        "a platform refuses or throttles us again and again: it is left alone before an account is locked",
+        Weight.PAGE, ("rotator plugins try {endpoint}", "rotator status"),
     ),
     "delivery_dead": EventKind(
         "a channel took no messages for too long: they were laid aside", Weight.TICKET,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rotator.machine.events import Opened
+from rotator.machine.events import Opened, Stray
 from rotator.machine.evolve import evolve
 from rotator.machine.facts import RunKind
-from rotator.machine.ids import Handle, Home, Millis
+from rotator.machine.ids import Gen, Handle, Home, Millis
 from rotator.machine.plan import Plan
 
-from .answering import ABANDON, NotLegal, record
+from .answering import ABANDON, NotLegal, last_at, record
 from .inventory import Credential, CredentialId
 from .ports import Clock, CredentialRow, Ledger, LedgerError, RunId, RunOpen, RunRow
 
@@ -33,6 +33,8 @@ class Order:
     handles: tuple[tuple[Home, Handle], ...] = ()
     active: tuple[Home, ...] = ()
     """Adopt only: of an alternating pair, the principal that the value in the store belongs to."""
+    strays: tuple[Stray, ...] = ()
+    """Reconcile and retire only: values of ours that a platform lists though no placement says that they live."""
 
 
 class Opener:
@@ -75,8 +77,9 @@ class Opener:
 
     def _open(self, row: CredentialRow, order: Order, plan: Plan) -> RunId:
         now = self._clock.now()
-        event = Opened(order.kind, order.handles)
-        facts = evolve(plan, row.facts, event, now)
+        event = Opened(order.kind, order.handles, order.strays, self._floor(row))
+        at = max(now, self._after_the_last(row))
+        facts = evolve(plan, row.facts, event, at)
         run = RunRow(
             id=RunId(self._new_id()),
             credential=row.definition.id,
@@ -86,7 +89,7 @@ class Opener:
             actor=order.actor,
             reason=order.reason,
             campaign=order.campaign,
-            opened_at=now,
+            opened_at=at,
             ended_at=None,
             ending=None,
             wake_at=now,
@@ -102,6 +105,19 @@ class Opener:
         )
         self._ledger.release(claim, now, "")
         return run.id
+
+    def _after_the_last(self, row: CredentialRow) -> Millis:
+        """Later than all that is known of the credential, though the clock was set back meanwhile: facts have instants
+        of the run before, and the newest run is found by when it was opened."""
+        before = self._ledger.runs(credential=row.definition.id, limit=1)
+        return last_at(self._ledger, before[0]) + 1 if before else 0
+
+    def _floor(self, row: CredentialRow) -> Gen:
+        """After a restore: numbers that the lost time may have given to values of this credential (`LOST`)."""
+        lost = self._ledger.document(LOST)
+        if lost is None or row.facts_sequence > int(lost):
+            return Gen(0)
+        return Gen(row.facts.top + LEAP)
 
     def _give_way(self, open_run: RunId, order: Order) -> None:
         """End an open reconcile for the sake of `order`. Raises RunOpen for another run, or one in a worker's hands."""
@@ -124,6 +140,12 @@ class Opener:
         except NotLegal:
             return
 
+
+LOST = "lost"
+"""The document that a restore leaves: the journal's high-water mark of the copy. A credential whose facts are no newer
+may have had more values, and they may still stand in the store, under numbers that this ledger would give again."""
+LEAP = 1_000
+"""More values than one credential ever gets between two copies of the ledger."""
 
 LEASE: Millis = 10_000
 """For the moment between opening and handing the run to a worker; a crash in it costs the lease."""

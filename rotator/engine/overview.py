@@ -15,6 +15,7 @@ from rotator.machine.ids import Millis
 from .brake import Braking
 from .freezes import Freeze, begins, ends
 from .ports import CredentialRow
+from .protection import SAYS, Standing
 from .selectors import matches
 from .views import instant
 
@@ -72,6 +73,14 @@ def braking_view(state: Braking | None, per_hour: int) -> dict[str, Any] | None:
     return {
         "since": instant(state.since), "due": state.due, "per_hour": per_hour, "released": instant(state.released_at),
         "by": state.by, "reason": state.reason,
+    }  # fmt: skip
+
+
+def standing_view(one: Standing) -> dict[str, Any]:
+    """An endpoint or store that is left alone."""
+    return {
+        "sort": one.target.sort, "name": one.target.name, "why": one.reason, "says": SAYS[one.reason],
+        "failures": one.failures, "since": instant(one.since), "until": instant(one.held_until),
     }  # fmt: skip
 
 

@@ -175,6 +175,10 @@ class Ledger(Protocol):
         (`other_installation`, `other_epoch`, `other_fingerprint_key`)."""
         ...
 
+    def renew(self, epoch: str) -> None:
+        """Give the ledger another epoch: it was restored, and what it says of the time since its copy is not known."""
+        ...
+
     # -- inventory
     def accept(self, definitions: Sequence[Credential], digests: Mapping[str, str], at: Millis) -> None:
         """Replace the accepted definitions and file digests as a whole. A credential that is absent from
@@ -227,8 +231,10 @@ class Ledger(Protocol):
     def runs(
         self, *, credential: CredentialId | None = None, open_only: bool = False, limit: int = 100
     ) -> Sequence[RunRow]: ...
-    def claim_next(self, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
-        """Claim the open run that has been due longest (wake_at <= now, no live lease); a new, higher fence."""
+    def claim_next(self, now: Millis, owner: str, lease_until: Millis, *, urgent: bool = False) -> Claim | None:
+        """Claim the open run that has been due longest (wake_at <= now, no live lease); a new, higher fence. An
+        emergency comes before all others (overlap, contain, retire, and whatever was told to contain); with `urgent`
+        nothing else is claimed."""
         ...
 
     def claim(self, run: RunId, now: Millis, owner: str, lease_until: Millis) -> Claim | None:

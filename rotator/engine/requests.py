@@ -49,7 +49,8 @@ class Requests(Protocol):
         """One screen, of all or of those selected: {installation, version, now, observe, braked, brake: {since, due,
         per_hour, released, by, reason} | null, freezes: [freeze], counts: {managed, unmanaged, adopted, due, paused,
         open_runs, waiting, debts}, next: [{credential, due, why}], open: [run], waiting: [run], debts: [debt],
-        unmanaged: [{credential, owner, values, open_run, command}]}. `freezes`: those in force."""
+        unmanaged: [{credential, owner, values, open_run, command}], drifts: [heartbeat]}. heartbeat = {credential, at,
+        next, finding, since, place, reason, says, do}. `freezes`: those in force."""
         ...
 
     def freezes(self) -> Json:
@@ -135,6 +136,48 @@ class Requests(Protocol):
 
     def debts(self, credential: str) -> Json:
         """{items: [{credential, gen, home, state, since, label, handle, fingerprint}]}."""
+        ...
+
+    def explain_debts(self, credential: str) -> Json:
+        """{credential, current: [number], open_run, reconcile, items: [{gen, home, state, since, label, handle, tried:
+        [{at, run, says, reason}], waits: [text], needs, commands: [text]}], accepted: [{gen, home, until, by, run}]}.
+        `reconcile`: when the next one opens by itself."""
+        ...
+
+    def accept_debt(self, caller: Caller, credential: str, *, gen: int, home: str, until: str, reason: str) -> Json:
+        """A person takes the risk of a debt until a moment; then it is one again. The run that holds the record."""
+        ...
+
+    def strays(self) -> Json:
+        """The last sweep of every endpoint: {items: [sweep]}; sweep = {endpoint, at, next, lists, blind: [{kind,
+        reason}], counts: {ours, stray, unaccounted, foreign, unlabelled}, items: [{standing, why, says, do, kind,
+        label, handle, principal, installation, credential, gen, run, held, held_says}]}. `items`: what is not simply
+        ours. `at` null: never swept; `blind`: kinds that could not be listed to the end; `lists`: kinds that can be
+        listed."""
+        ...
+
+    def sweep(self, caller: Caller, endpoint: str, *, apply: bool, reason: str) -> Json:
+        """List the endpoint now. `apply` false: a sweep that opens and records nothing; true: strays come back into
+        their credentials' facts, each by a run that ends and proves them."""
+        ...
+
+    def reconcile(self, selection: Selection) -> Json:
+        """Compare with the world, change nothing. {observe, items: [{credential, verdict, says, current, shown,
+        open_run, staged: [number], homes: [{home, answer, reason}], beyond: [{endpoint, principal, label, handle}],
+        unread: [reason], commands: [text]}]}; verdict: match, endpoint_newer, store_newer, unknown."""
+        ...
+
+    def repair(self, caller: Caller, ids: Sequence[str], *, reason: str) -> Json:
+        """Open a reconcile of each, also while observing; a run that a restored ledger has open is abandoned before it.
+        {runs: [run], refused}."""
+        ...
+
+    def end_observing(self, caller: Caller, *, reason: str, unseen: bool) -> Json:
+        """A restored ledger is worked again. {epoch, abandoned: [run id], unseen: [credential], unread: [store]}."""
+        ...
+
+    def backup(self, caller: Caller, path: str) -> Json:
+        """A copy of the ledger while it works. {path, sequence}."""
         ...
 
     def pause(self, caller: Caller, selection: Selection, *, reason: str, until: str) -> Json: ...

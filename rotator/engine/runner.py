@@ -9,7 +9,8 @@ reads the facts and goes on. One `now` a decision (R7), never before the last ev
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import structlog
 
@@ -50,8 +51,26 @@ class Passage:
     last_at: Millis
 
 
+class Place(Protocol):
+    """What the endpoint or store of a step says: its limits, all None if it may be sent; then `leave` ends it."""
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def leave(self) -> Callable[[], None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """Nothing holds it."""
+
+    limits: Limits = field(default_factory=Limits)
+    leave: Callable[[], None] = lambda: None
+
+
 class Runner:
-    """`limits` answers what holds steps now (pause, freeze, budgets); `stopping` is asked between steps."""
+    """`limits` answers what holds steps now (pause, freeze, budgets); `enter` takes a place at the step's endpoint or
+    store, asked only when nothing else holds; `stopping` is asked between steps."""
 
     def __init__(
         self,
@@ -63,7 +82,10 @@ class Runner:
         installation: str,
         limits: Callable[[RunRow, Facts, Millis], Limits],
         stopping: Callable[[], bool] = lambda: False,
+        enter: Callable[[RunRow, Facts, Step, Millis], Place] = lambda run, facts, step, now: Anywhere(),
+        serial: Callable[[], int] | None = None,
     ) -> None:
+        """`serial`: the next serial of a label, for ever (the ledger's own counter, if none is given)."""
         self._ledger = ledger
         self._effects = effects
         self._clock = clock
@@ -71,6 +93,8 @@ class Runner:
         self._installation = installation
         self._limits = limits
         self._stopping = stopping
+        self._enter = enter
+        self._serial = serial or (lambda: ledger.serials(1))
 
     def work(self, claim: Claim) -> None:
         """Advance the run as far as it goes now. Stops silently when another worker has taken it."""
@@ -122,6 +146,18 @@ class Runner:
         if held is not None:
             self._ledger.release(p.claim, held.until, held.why)
             return None
+        place = self._enter(p.run, p.facts, decision.step, now)
+        held = holds(p.run.plan, p.facts, decision, place.limits, now)
+        if held is not None:
+            self._ledger.release(p.claim, held.until, held.why)
+            return None
+        try:
+            return self._send(p, decision, now)
+        finally:
+            place.leave()
+
+    def _send(self, p: Passage, decision: Do, now: Millis) -> Passage:
+        """Commit the intent, perform, commit the outcome."""
         intended = self._intended(p, decision, now)
         p = self._commit(p, [intended], now)
         intent = p.facts.intent
@@ -165,7 +201,7 @@ class Runner:
         if step.kind not in MAKES or step.from_current:
             return None
         known = None if step.gen is None else facts.labels.get(step.gen)
-        return known or Label(f"rot-{self._installation}-{self._ledger.serials(1)}")
+        return known or Label(f"rot-{self._installation}-{self._serial()}")
 
     def _finish(self, p: Passage, finished: Finished, now: Millis) -> None:
         """End the run. Facts that were ended by a person's answer stay as that answer left them."""

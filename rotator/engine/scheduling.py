@@ -5,6 +5,7 @@ Called when a definition is accepted and when a run ends. The answer is written 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rotator.machine.facts import Ending, RunKind
@@ -50,8 +51,17 @@ def due_time(row: CredentialRow, last_run: RunRow | None, *, retry: Millis = RET
     return Due(at, "policy")
 
 
-def reconcile_time(last_run: RunRow | None, pause: Millis) -> Millis | None:
-    """When debts are worked on next: some time after the last run ended; never while nothing has ended yet."""
-    if last_run is None or last_run.ended_at is None:
+def reconcile_time(runs: Sequence[RunRow], pauses: tuple[Millis, Millis]) -> Millis | None:
+    """When debts are worked on next: some time after the last run ended, twice as long after each reconcile in a row
+    that left some; never while nothing has ended yet. `runs`: the newest of the credential, newest first; `pauses`: the
+    first and the longest. Of history alone, so a restart changes nothing."""
+    ended = [run for run in runs if run.ended_at is not None]
+    if not ended or ended[0].ended_at is None:
         return None
-    return last_run.ended_at + pause
+    first, longest = pauses
+    in_a_row = next((n for n, run in enumerate(ended) if run.kind is not RunKind.RECONCILE), len(ended))
+    return ended[0].ended_at + min(max(first, longest), first << min(in_a_row, MOST_DOUBLED))
+
+
+MOST_DOUBLED = 16
+"""Reconciles in a row that are looked at: from a second to more than a day."""

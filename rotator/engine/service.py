@@ -6,6 +6,7 @@ the world is asked of `Inspector` and `Intake`. This file has the requests that 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,11 +21,14 @@ from .answering import NotLegal, record
 from .enquiries import Enquiries
 from .inspection import Intake
 from .inventory import Pause
+from .observation import Observation
 from .opening import Opener, Order
+from .owing import Owing
 from .ports import CredentialRow, LeaseLost, LedgerError, RunId, RunOpen, RunRow
 from .requests import Caller, Json, RequestRefused, Selection
 from .retirement import split_by_workflow
 from .scheduling import SERVED
+from .sweeping import Sweeper
 from .telling import Tellings
 from .wording import shown
 
@@ -43,6 +47,10 @@ class Service(Enquiries):
     wake_workers: Callable[[], None]
     new_id: Callable[[], str]
     tellings: Tellings
+    sweeper: Sweeper
+    observation: Observation
+    owing: Owing
+    backup_to: Callable[[str], None]
 
     def adopt(self, caller: Caller, ids: Sequence[str], *, source: str, reason: str) -> Json:
         """See `Requests`. Refused with the reason code and words if the value cannot be bound or verified."""
@@ -148,6 +156,77 @@ class Service(Enquiries):
         done = self.tick.brake.release(caller.actor, reason)
         return {"released": done is not None, "due": 0 if done is None else self.ledger.count_due(self.clock.now())}
 
+    def strays(self) -> Json:
+        """See `Requests`."""
+        return {"items": self.sweeper.overview()}
+
+    def sweep(self, caller: Caller, endpoint: str, *, apply: bool, reason: str) -> Json:
+        """See `Requests`."""
+        known = self.sweeper.endpoints()
+        if endpoint not in known:
+            near = ", ".join(difflib.get_close_matches(endpoint, known, 3, 0.5))
+            hint = f"did you mean {near}?" if near else "rotator strays"
+            raise RequestRefused("ROT-NOT-FOUND", f"no endpoint {endpoint} is configured", exit=NOT_FOUND, hint=hint)
+        if not apply:
+            return self.sweeper.look(endpoint)
+        if self.observing():
+            raise RequestRefused("ROT-OBSERVING", self.words("observing"), exit=CONFLICT)
+        return self.sweeper.sweep(endpoint, caller.actor, reason)
+
+    def reconcile(self, selection: Selection) -> Json:
+        """See `Requests`."""
+        items = self.observation.look(self.select(selection))
+        return {"observe": self.observing(), "items": items}
+
+    def repair(self, caller: Caller, ids: Sequence[str], *, reason: str) -> Json:
+        """See `Requests`."""
+        rows = [self.row(name) for name in dict.fromkeys(ids)]
+        return self._each(rows, lambda row: self._repaired(row, caller, reason))
+
+    def _repaired(self, row: CredentialRow, caller: Caller, reason: str) -> RunId:
+        try:
+            return self.observation.repair(row, caller.actor, reason)
+        except RunOpen as open_:
+            raise run_open(open_.run) from None
+        except LookupError as missing:
+            raise RequestRefused("ROT-UNKNOWN-ENDPOINT", str(missing), exit=INVALID) from None
+
+    def explain_debts(self, credential: str) -> Json:
+        """See `Requests`."""
+        return self.owing.explain(self.row(credential))
+
+    def accept_debt(self, caller: Caller, credential: str, *, gen: int, home: str, until: str, reason: str) -> Json:
+        """See `Requests`."""
+        if self.observing():
+            raise RequestRefused("ROT-OBSERVING", self.words("observing"), exit=CONFLICT)
+        row, end = self.row(credential), parse_instant(until)
+        try:
+            return self.run(self.owing.accept(row, gen, home, end, caller.actor, reason))
+        except RunOpen as open_:
+            raise run_open(open_.run) from None
+        except LookupError as missing:
+            raise RequestRefused("ROT-UNKNOWN-ENDPOINT", str(missing), exit=INVALID) from None
+        except LedgerError as error:
+            if error.code != "stale_facts":
+                raise
+            raise RequestRefused("ROT-RUN-BUSY", self.words("stale_facts"), exit=CONFLICT) from None
+
+    def end_observing(self, caller: Caller, *, reason: str, unseen: bool) -> Json:
+        """See `Requests`."""
+        done = self.observation.end(caller.actor, reason, unseen=unseen)
+        self.tick.refresh_all()
+        self.wake_workers()
+        return done
+
+    def backup(self, caller: Caller, path: str) -> Json:
+        """See `Requests`."""
+        try:
+            self.backup_to(path)
+        except LedgerError as error:
+            code = f"ROT-LEDGER-{code_of(error.code)}"
+            raise RequestRefused(code, self.words(error.code), exit=CONFLICT, hint="docs/restore.md") from None
+        return {"path": path, "sequence": self.ledger.sequence()}
+
     def notify(self) -> Json:
         """See `Requests`."""
         return self.tellings.overview()
@@ -183,7 +262,7 @@ class Service(Enquiries):
             return held.id
         if row.adopted_at is None:
             raise RequestRefused("ROT-NOT-ADOPTED", "it is not adopted yet", exit=CONFLICT)
-        last = self.tick.last_ended(row.definition.id)
+        last = self.tick.last_passage(row.definition.id)
         if last is not None and last.kind is RunKind.RETIRE and last.ending in SERVED and order.kind is not last.kind:
             raise RequestRefused("ROT-RETIRED", self.words("retired"), exit=CONFLICT)
         return self._open(row, order)
@@ -228,7 +307,7 @@ class Service(Enquiries):
 
     def _answer(self, caller: Caller, run: RunId, answer: Answered, reason: str) -> None:
         """Record an answer under a claim of our own: a worker that holds the run finishes its step first."""
-        if self.observing():
+        if self.observing() and run not in self.observation.repairs():
             raise RequestRefused("ROT-OBSERVING", self.words("observing"), exit=CONFLICT)
         try:
             claim = self.claim_for_person(run)

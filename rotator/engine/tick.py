@@ -16,15 +16,16 @@ from rotator.machine.due import Schedule, due
 from rotator.machine.facts import RunKind
 from rotator.machine.holds import FOREVER
 from rotator.machine.ids import Millis
-from rotator.machine.reading import debts
+from rotator.machine.reading import debts, lapses
 
 from .brake import Brake, BrakeRules
 from .calendar import catch_up, in_window
 from .freezes import Freeze, Frozen, frozen
 from .inventory import CredentialId, paused_until
+from .observation import workable
 from .opening import Opener, Order
-from .ports import Claim, Clock, CredentialRow, Ledger, LedgerError, RunOpen, RunRow
-from .scheduling import Due, due_time, reconcile_time
+from .ports import Claim, Clock, CredentialRow, Ledger, LedgerError, RunId, RunOpen, RunRow
+from .scheduling import MOST_DOUBLED, Due, due_time, reconcile_time
 
 _LOG = structlog.get_logger()
 
@@ -41,6 +42,7 @@ class TickRules:
     brake: BrakeRules = _BRAKE
     retry: Millis = 3_600_000
     reconcile: Millis = 3_600_000
+    reconcile_max: Millis = 86_400_000
     again: Millis = 600_000
 
 
@@ -64,11 +66,19 @@ class Tick:
         managed: Callable[[], int],
         freezes: Callable[[], Sequence[Freeze]] = lambda: (),
         brake: Callable[[], BrakeRules] | None = None,
+        free_urgent: Callable[[], int] | None = None,
+        opens: Callable[[], bool] | None = None,
     ) -> None:
         self._ledger, self._clock, self._opener, self._rules = ledger, clock, opener, rules
         self._owner, self._lease = owner, lease
         self._submit, self._free, self._observing, self.freezes = submit, free, observing, freezes
-        self.brake = Brake(ledger, clock, brake or (lambda: rules.brake), managed)
+        self._free_urgent = free_urgent or free
+        self.brake = Brake(ledger, clock, brake or (lambda: rules.brake), managed, shared=opens is not None)
+        self._opens = opens
+        self.repairs: Callable[[], Collection[RunId]] = frozenset
+        """Runs that are worked though the daemon observes: set by who makes the `Observation`."""
+        self.reconcile_rules: Callable[[], tuple[Millis, Millis]] = lambda: (rules.reconcile, rules.reconcile_max)
+        """The pause before the first reconcile, and the longest."""
         self._lock = threading.Lock()
         self._handing = threading.Lock()
         self._reconciling: dict[CredentialId, Millis] | None = None
@@ -79,13 +89,22 @@ class Tick:
             return
         try:
             if self._observing():
+                self._hand_out_repairs()
                 return
-            self.open_due()
+            if self._our_turn():
+                self.open_due()
             self.hand_out()
         except LedgerError as error:
             _LOG.error("engine.tick.ledger", code=error.code)
         finally:
             self._lock.release()
+
+    def _our_turn(self) -> bool:
+        """Of several replicas one opens what is due; what was known of open reconciles may be another's doing since."""
+        if self._opens is None:
+            return True
+        self._reconciling = None
+        return self._opens()
 
     def open_due(self) -> int:
         """Open a run for each credential that is due and not held; how many."""
@@ -95,19 +114,33 @@ class Tick:
         return sum(self._open_one(name, now) for name in (*names, *self._overtaken(now)))
 
     def hand_out(self) -> None:
-        """Give runs whose time has come to free workers, longest due first."""
+        """Give runs whose time has come to free workers: emergencies first, also to workers that take nothing else;
+        then longest due first."""
         with self._handing:
-            while self._free() > 0:
+            while self._free_urgent() > 0:
                 now = self._clock.now()
-                claim = self._ledger.claim_next(now, self._owner, now + self._lease)
+                claim = self._ledger.claim_next(now, self._owner, now + self._lease, urgent=self._free() <= 0)
                 if claim is None:
                     return
                 self._submit(claim)
 
+    def _hand_out_repairs(self) -> None:
+        """Of a restored ledger only what a person asked for is worked."""
+        with self._handing:
+            for name in sorted(self.repairs()):
+                now = self._clock.now()
+                run = self._ledger.run(name)
+                if run is not None and workable(run, now) and self._free() > 0:
+                    claim = self._ledger.claim(name, now, self._owner, now + self._lease)
+                    if claim is not None:
+                        self._submit(claim)
+
     def wake(self) -> None:
         """Something was opened or answered: give it to a worker now, instead of at the next tick."""
         try:
-            if not self._observing():
+            if self._observing():
+                self._hand_out_repairs()
+            else:
                 self.hand_out()
         except LedgerError as error:
             _LOG.error("engine.tick.ledger", code=error.code)
@@ -157,6 +190,16 @@ class Tick:
         """The newest ended run."""
         runs = self._ledger.runs(credential=credential, limit=2)
         return next((run for run in runs if run.ended_at is not None), None)
+
+    def last_passage(self, credential: CredentialId) -> RunRow | None:
+        """The newest ended run that was no reconcile: whether a credential is retired, contained or failed is not for
+        the work on its debts, nor for an acceptance, to change."""
+        for most in _PASSAGES:
+            runs = self._ledger.runs(credential=credential, limit=most)
+            found = next((run for run in runs if run.ended_at is not None and run.kind is not RunKind.RECONCILE), None)
+            if found is not None or len(runs) < most:
+                return found
+        return None
 
     def _open_one(self, name: CredentialId, now: Millis) -> bool:
         """One credential's bug must not keep the others from being opened."""
@@ -220,6 +263,8 @@ class Tick:
         return _Starts(at, late=not in_window(schedule.window, now))
 
     def _rotation(self, row: CredentialRow, last: RunRow | None) -> Due:
+        if last is not None and last.kind is RunKind.RECONCILE:
+            last = self.last_passage(row.definition.id)
         return due_time(row, last, retry=self._rules.retry)
 
     def _due_row(self, row: CredentialRow) -> tuple[CredentialId, Millis | None, str]:
@@ -232,10 +277,19 @@ class Tick:
             return (row.definition.id, again, "debts")
         return (row.definition.id, rotation.at, rotation.why)
 
+    def reconcile_at(self, row: CredentialRow) -> Millis | None:
+        """When debts are worked on next by themselves; None: nothing is owed."""
+        return self._reconcile_at(row, self.last_ended(row.definition.id))
+
     def _reconcile_at(self, row: CredentialRow, last: RunRow | None) -> Millis | None:
-        if row.adopted_at is None or not debts(row.facts):
+        if row.adopted_at is None or last is None:
             return None
-        return reconcile_time(last, self._rules.reconcile)
+        again = [until for until, _, _ in lapses(row.facts)][:1]  # an acceptance that ends
+        if debts(row.facts):
+            runs = self._ledger.runs(credential=row.definition.id, limit=MOST_DOUBLED + 2)
+            at = reconcile_time(runs, self.reconcile_rules())
+            again += [at] if at is not None else []
+        return min(again, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +301,9 @@ class _Starts:
 
 _FINAL = frozenset({"retired", "removed", "not_adopted"})
 """Only an event changes these, and that event writes the due time."""
+
+_PASSAGES = (2, 50, 100_000)
+"""How many runs are read for the last one that was no reconcile."""
 
 _MOST_OPEN = 100_000
 """Open runs that are read to find reconciles."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rotator.machine.events import Outcome
-from rotator.machine.facts import Ending, Facts
+from rotator.machine.facts import Ending, Facts, State
 from rotator.machine.holds import FOREVER
 from rotator.machine.ids import Gen, Millis
 from rotator.machine.reading import current_known
@@ -66,7 +66,7 @@ def debt_view(debt: Debt, fingerprint: str) -> dict[str, Any]:
         "credential": debt.credential,
         "gen": debt.gen,
         "home": str(debt.home),
-        "state": debt.state.value,
+        "state": "maybe" if debt.state is State.ACCEPTED else debt.state.value,
         "since": instant(debt.since),
         "label": debt.label,
         "handle": debt.handle,

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from rotator.machine.events import Answered, AnswerKind, Asked, Event, Finished, Intended, Opened, Outcome, Turned
+from rotator.machine.events import (
+    Accepted,
+    Answered,
+    AnswerKind,
+    Asked,
+    Event,
+    Finished,
+    Intended,
+    Opened,
+    Outcome,
+    Turned,
+)
 from rotator.machine.facts import FOREIGN
 from rotator.machine.ids import ConsumerId, Gen, Handle, Home
 from rotator.machine.steps import Answer, CurrentIs, Listed, OutcomeKind, Probed, Step, StepKind
+
+from .views import instant
 
 _DOES: dict[StepKind, str] = {
     StepKind.READ_CURRENT: "read what the store shows its readers",
@@ -70,6 +83,8 @@ def answer_in_words(answer: Answered) -> str:
 def event_in_words(event: Event) -> str:
     """One journal row."""
     match event:
+        case Accepted(gen=gen, home=home, until=until):
+            return f"accepted until {instant(until)}: g{gen} may live at {home}"
         case Opened(kind=kind):
             return f"{kind.value} opened"
         case Intended(step=step):

@@ -1,5 +1,7 @@
-"""The ledger: journal and projections in one transaction, on SQLite. Used by the daemon's bootstrap; the engine knows
-the port only (`rotator.engine.ports.Ledger`). The only room that knows SQLAlchemy. Must never hold a value.
+"""The ledger: journal and projections in one transaction, on SQLite or PostgreSQL. Used by the daemon's bootstrap; the
+engine knows the port only (`rotator.engine.ports.Ledger`). The only room that knows SQLAlchemy. Never holds a value.
+
+PostgreSQL is imported by whoever wants it (`rotator.ledger.postgres`): its driver is not needed on one machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What SQLite and SQLAlchemy say becomes a slug here, and only here. Used by every file of this room.
+"""What SQLite, PostgreSQL and SQLAlchemy say becomes a slug here, and only here. Used by every file of this room.
 
 Must never let a statement, a parameter or the driver's text out: they could hold what stands in a row.
 """
@@ -36,7 +36,24 @@ _ERRNOS: Final = {
     errno.ENOENT: "missing_directory",
     errno.ENOTDIR: "missing_directory",
 }
-CODES: Final = frozenset({*_CODES.values(), *_ERRNOS.values(), "unavailable"})
+_STATES: Final = {
+    "25006": "read_only",
+    "42501": "read_only",
+    "53100": "disk_full",
+    "55P03": "locked",
+    "57014": "locked",
+    "40P01": "deadlock",
+    "40001": "deadlock",
+    "28P01": "password_refused",
+    "28000": "password_refused",
+    "3D000": "missing_database",
+    "XX001": "damaged",
+    "XX002": "damaged",
+}
+"""SQLSTATE of PostgreSQL. `deadlock` never leaves `postgres_session`: it is done again."""
+_AWAY: Final = ("08", "57P")
+"""Classes of SQLSTATE: the connection, a server that goes or comes."""
+CODES: Final = frozenset({*_CODES.values(), *_ERRNOS.values(), *_STATES.values(), "unavailable"} - {"deadlock"})
 """Every slug that comes out of here."""
 
 
@@ -44,12 +61,23 @@ def code_of(error: BaseException) -> str:
     """The slug of an exception of SQLAlchemy, sqlite3 or the operating system."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         error = error.orig
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return _STATES.get(state, "constraint" if state.startswith(("22", "23")) else "unavailable")
     if isinstance(error, sqlite3.Error):
         number = getattr(error, "sqlite_errorcode", None)
         return "unavailable" if number is None else _CODES.get(number & 0xFF, "unavailable")
     if isinstance(error, OSError):
         return _ERRNOS.get(error.errno or 0, "unavailable")
     return "unavailable"
+
+
+def lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection went away, so that nobody knows what the server did last."""
+    if not isinstance(error, DBAPIError):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or not isinstance(state, str) or state.startswith(_AWAY)
 
 
 @contextmanager

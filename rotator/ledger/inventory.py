@@ -5,6 +5,7 @@ reads with a reader's. Nothing here begins or ends a transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, update
 
@@ -28,8 +29,14 @@ def read_installation(connection: Connection) -> Installation | None:
     return None if row is None else Installation(row.name, row.epoch, row.fingerprint_check)
 
 
+def _alone(connection: Connection) -> None:
+    """What is looked up and written below is not written by another replica in between. (SQLite has one writer.)"""
+    connection.execute(select(counters.c.value).where(counters.c.name == "format").with_for_update())
+
+
 def found(connection: Connection, wanted: Installation) -> None:
     """Write it once; later only the check may be set, and only where there is none: a wrong key never replaces it."""
+    _alone(connection)
     known = read_installation(connection)
     if known is None:
         row = {"id": _ONE, "name": wanted.name, "epoch": wanted.epoch, "fingerprint_check": wanted.fingerprint_check}
@@ -44,11 +51,18 @@ def found(connection: Connection, wanted: Installation) -> None:
     connection.execute(update(installation).values(fingerprint_check=wanted.fingerprint_check))
 
 
+def renew(connection: Connection, epoch: str) -> None:
+    """Another epoch. Raises LedgerError("not_founded")."""
+    if connection.execute(update(installation).values(epoch=epoch)).rowcount == 0:
+        raise LedgerError("not_founded")
+
+
 def accept(
     connection: Connection, definitions: Mapping[CredentialId, str], files: Mapping[str, str], at: Millis
 ) -> None:
     """Replace definitions (as JSON text) and digests as a whole; only rows that differ are written. What is no longer
     named and may be alive is told, and so is its return."""
+    _alone(connection)
     known = {
         row.id: (row.definition, row.managed)
         for row in connection.execute(select(credentials.c.id, credentials.c.definition, credentials.c.managed))
@@ -113,6 +127,7 @@ def read_document(connection: Connection, name: str) -> str | None:
 
 def keep_document(connection: Connection, name: str, text: str) -> None:
     """Write or replace a document."""
+    _alone(connection)
     done = connection.execute(update(documents).where(documents.c.name == name).values(text=text))
     if done.rowcount == 0:
         connection.execute(insert(documents).values(name=name, text=text))
@@ -135,7 +150,9 @@ def set_due(connection: Connection, rows: Sequence[tuple[CredentialId, Millis | 
         .where(credentials.c.id == bindparam("name"))
         .values(next_due_at=bindparam("at"), due_why=bindparam("why"))
     )
-    done = connection.execute(statement, [{"name": name, "at": at, "why": why} for name, at, why in rows])
+    done = connection.execute(
+        statement, [{"name": name, "at": at, "why": why} for name, at, why in sorted(rows, key=itemgetter(0))]
+    )
     if done.rowcount != len(rows):
         raise LedgerError("unknown_credential")
 
@@ -184,6 +201,7 @@ def serials(connection: Connection, count: int) -> int:
 
 def keep_fingerprint(connection: Connection, credential: CredentialId, gen: Gen, text: str) -> None:
     """Write which value a generation was: once. A generation has one value, so another text for it is refused."""
+    _alone(connection)
     here = (fingerprints.c.credential == credential, fingerprints.c.gen == gen)
     known = connection.execute(select(fingerprints.c.text).where(*here)).scalar_one_or_none()
     if known is not None:

@@ -89,7 +89,24 @@ _OUTBOX: Final = (
     "CREATE INDEX deliveries_of_channel ON deliveries (channel, state)",
 )
 
-STEPS: Final[Sequence[tuple[str, ...]]] = (_FIRST, _WOKEN, _OUTBOX)
+_PROTECTION: Final = (
+    # What replicas share of endpoints and stores: tokens, breakers, what a platform asked to wait.
+    """CREATE TABLE budgets (
+        sort TEXT NOT NULL, name TEXT NOT NULL, full_us INTEGER NOT NULL, why TEXT NOT NULL, failures INTEGER NOT NULL,
+        since INTEGER, until INTEGER, opened INTEGER NOT NULL, probing_until INTEGER, wait_until INTEGER,
+        PRIMARY KEY (sort, name)) WITHOUT ROWID""",
+    # What was seen of what serves, between rotations.
+    """CREATE TABLE heartbeats (
+        credential TEXT PRIMARY KEY NOT NULL REFERENCES credentials (id), next_at INTEGER NOT NULL, at INTEGER,
+        finding TEXT NOT NULL, since INTEGER, place TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID""",
+    "CREATE INDEX heartbeats_due ON heartbeats (next_at, credential)",
+    # Emergencies are claimed before everything else.
+    "ALTER TABLE runs ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
+    "UPDATE runs SET urgent = 1 WHERE ended_at IS NULL AND kind IN ('overlap', 'contain', 'retire')",
+    "CREATE INDEX runs_urgent ON runs (wake_at, id) WHERE ended_at IS NULL AND urgent = 1",
+)
+
+STEPS: Final[Sequence[tuple[str, ...]]] = (_FIRST, _WOKEN, _OUTBOX, _PROTECTION)
 """Migration n is STEPS[n - 1]."""
 
 SCHEMA_VERSION: Final = len(STEPS)

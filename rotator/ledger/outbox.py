@@ -24,7 +24,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from rotator.engine.delivery import LONGEST_PAUSE
 from rotator.engine.inventory import CredentialId
@@ -40,13 +41,15 @@ _WAITING: Final = deliveries.c.state == literal_column("'waiting'")  # spelled a
 
 def tell(connection: Connection, told: Iterable[Notice]) -> int:
     """Insert those whose key is new."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     count = 0
     for one in told:
         row = {
             "key": one.key, "event": one.event, "at": one.at, "credential": one.credential, "run": one.run,
             "about": one.about, "facts": json.dumps(dict(one.facts), separators=(",", ":")),
         }  # fmt: skip
-        count += connection.execute(insert(notices).values(row).on_conflict_do_nothing()).rowcount
+        made = insert(notices).values(row).on_conflict_do_nothing().returning(notices.c.sequence)
+        count += len(connection.execute(made).all())
     return count
 
 
@@ -77,7 +80,7 @@ def route(connection: Connection, sequence: int, body: str, to: Sequence[tuple[s
             "notice": sequence, "channel": channel, "route": name, "state": DeliveryState.WAITING.value,
             "attempts": 0, "first_at": at, "next_at": at, "code": "",
         }  # fmt: skip
-        connection.execute(insert(deliveries).values(row))
+        connection.execute(plain_insert(deliveries).values(row))
 
 
 def waiting(connection: Connection, now: Millis) -> Sequence[str]:

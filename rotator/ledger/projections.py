@@ -19,7 +19,7 @@ from rotator.machine.codec import FORMAT
 from rotator.machine.events import Event, Finished, Intended
 from rotator.machine.facts import Ending, Facts, RunKind
 from rotator.machine.ids import Gen, Home, Millis
-from rotator.machine.reading import debts
+from rotator.machine.reading import debts, lapses
 from rotator.machine.steps import StepKind
 
 from . import outbox
@@ -87,6 +87,7 @@ def _place(connection: Connection, credential: CredentialId, facts: Facts, at: M
     """Write what differs. How many debts there are."""
     known = {(row.gen, row.endpoint, row.principal): row for row in connection.execute(_PLACED, {"b_id": credential})}
     owed = set(debts(facts))
+    again = {(gen, home): until for until, gen, home in lapses(facts)}
     wanted = {_key(gen, home): (gen, home, row.state.value) for (gen, home), row in facts.placements.items()}
     for key, (gen, home, state) in wanted.items():
         old = known.get(key)
@@ -100,6 +101,8 @@ def _place(connection: Connection, credential: CredentialId, facts: Facts, at: M
         }
         if (gen, home) in owed:
             values["owed_since"] = old.owed_since if old is not None and old.owed_since is not None else at
+        elif (gen, home) in again:  # a debt again from then on, whether or not anybody looks at it
+            values["owed_since"] = again[gen, home]
         if old is None:
             row = {"credential": credential, "gen": gen, "endpoint": home.endpoint, "principal": home.principal}
             connection.execute(insert(placements).values(row | values))

@@ -7,23 +7,41 @@ lease ran out, in whichever process, changes nothing any more from the moment at
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from rotator.engine.inventory import CredentialId
 from rotator.engine.ports import Claim, Debt, LeaseLost, LedgerError, Observed, RunId, RunOpen, RunRow
 from rotator.machine.codec import FORMAT
-from rotator.machine.events import Event, Finished
+from rotator.machine.events import Answered, AnswerKind, Event, Finished
 from rotator.machine.facts import Facts, RunKind, State
 from rotator.machine.ids import Gen, Handle, Home, Label, Millis
 
+from .leases import Lease, Leases
 from .projections import Known, project
 from .rows import AnyRow, to_text
-from .tables import credentials, fingerprints, journal, placements, probes, runs
+from .tables import counters, credentials, fingerprints, journal, placements, probes, runs
+
+URGENT = frozenset({RunKind.OVERLAP, RunKind.CONTAIN, RunKind.RETIRE})
+"""What is claimed before all others; a run that is told to contain is, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +57,35 @@ class Passage:
     observed: Observed | None = None
 
 
-# The statements of every append are built once: building one costs more than running it.
-_HERE = (
-    runs.c.id == bindparam("b_run"),
-    runs.c.fence == bindparam("b_fence"),
-    runs.c.ended_at.is_(None),
-)
-_HOLD = (
-    update(runs)
-    .where(*_HERE)
-    .values(
-        held_why=bindparam("b_why"),
-        wake_at=func.coalesce(bindparam("b_wake"), runs.c.wake_at),
-        lease_until=func.coalesce(bindparam("b_lease"), runs.c.lease_until),
-    )
-)
-_WHOSE = select(runs.c.credential, runs.c.kind).where(runs.c.id == bindparam("b_run"))
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What an append makes of the run beside its events. None: as it was."""
+
+    wake_at: Millis | None
+    why: str
+    lease_until: Millis | None
+
+
+# The statements of every append are built once (also `Leases.hold`): building one costs more than running it.
 _ENTRY = insert(journal)
+_COUNT = (
+    update(counters)
+    .where(counters.c.name == bindparam("b_shard"))
+    .values(value=counters.c.value + bindparam("b_rows", type_=BigInteger()))
+)
+SHARDS = 16
+"""Counters of the journal on PostgreSQL: one would make all commits wait for each other."""
 _LAST = update(runs).where(runs.c.id == bindparam("b_run")).values(last_sequence=bindparam("b_last"))
 
 
 def open_run(
-    connection: Connection, row: RunRow, frozen: tuple[str, str], passage: Passage, claim: Claim, claim_by: str,
+    connection: Connection, row: RunRow, frozen: tuple[str, str], passage: Passage, lease: Lease, claim_by: str,
     after: int | None,
-) -> None:  # fmt: skip
+) -> Claim:  # fmt: skip
     """Insert the run, claimed, with its first events. `frozen`: definition and plan as JSON; `after`: what the facts
     were read at. Raises RunOpen, LedgerError (`unknown_credential`, `run_exists`, `stale_facts`)."""
-    known = connection.execute(
-        select(credentials.c.open_run, credentials.c.facts_sequence).where(credentials.c.id == row.credential)
-    ).one_or_none()
-    if known is None:
+    here = credentials.c.id == row.credential
+    if connection.execute(select(credentials.c.id).where(here)).one_or_none() is None:
         raise LedgerError("unknown_credential")
     definition, plan = frozen
     values = {
@@ -85,32 +102,36 @@ def open_run(
         "wake_at": row.wake_at,
         "held_why": row.held_why,
         "owner": claim_by,
-        "fence": claim.fence,
-        "lease_until": claim.lease_until,
+        "fence": 1,
+        "lease_until": lease.until,
         "last_sequence": 0,
+        "urgent": int(row.kind in URGENT),
     }
     try:
-        connection.execute(insert(runs).values(values))
+        with connection.begin_nested():  # PostgreSQL forgets a whole transaction for one refused row
+            until = connection.execute(insert(runs).values(values).returning(runs.c.lease_until)).scalar_one()
     except IntegrityError:
         there = select(runs.c.id).where(runs.c.credential == row.credential, runs.c.ended_at.is_(None))
         other = connection.execute(there).scalar_one_or_none()
         if other is None or other == row.id:
             raise LedgerError("run_exists") from None
         raise RunOpen(RunId(other)) from None
-    if after is not None and known.facts_sequence != after:
+    # Only now: until the row was in, another run of the credential could end. From here on nobody else writes facts.
+    facts_at = connection.execute(select(credentials.c.facts_sequence).where(here)).scalar_one()
+    if after is not None and facts_at != after:
         raise LedgerError("stale_facts")
+    claim = Claim(row.id, 1, until)
     _write(connection, claim, row.credential, row.kind, passage)
+    return claim
 
 
-def append(
-    connection: Connection, claim: Claim, passage: Passage, *, wake_at: Millis | None, held_why: str,
-    lease_until: Millis | None,
-) -> None:  # fmt: skip
+def append(connection: Connection, claim: Claim, passage: Passage, leases: Leases, hold: Hold) -> None:
     """Append events and facts. Raises LeaseLost, LedgerError (`unknown_run`, `run_ended`)."""
-    hold = {"b_run": claim.run, "b_fence": claim.fence, "b_why": held_why, "b_wake": wake_at, "b_lease": lease_until}
-    if connection.execute(_HOLD, hold).rowcount == 0:
+    bound = {"b_run": claim.run, "b_fence": claim.fence, "b_why": hold.why, "b_wake": hold.wake_at}
+    bound["b_lease"] = leases.extended(hold.lease_until)
+    run = connection.execute(leases.hold, bound).one_or_none()
+    if run is None:
         raise _why_not(connection, claim)
-    run = connection.execute(_WHOSE, {"b_run": claim.run}).one()
     _write(connection, claim, CredentialId(run.credential), RunKind(run.kind), passage)
 
 
@@ -131,6 +152,8 @@ def _write(connection: Connection, claim: Claim, credential: CredentialId, kind:
         assert result.inserted_primary_key is not None
         numbered.append((int(result.inserted_primary_key[0]), event))
     connection.execute(_LAST, {"b_run": claim.run, "b_last": numbered[-1][0]})
+    if any(isinstance(event, Answered) and event.kind is AnswerKind.CONTAIN_NOW for event in passage.events):
+        connection.execute(update(runs).where(runs.c.id == claim.run).values(urgent=1))
     ending = next((event.ending for event in passage.events if isinstance(event, Finished)), None)
     if ending is not None:
         values: dict[str, Any] = {"ended_at": passage.at, "ending": ending.value, "owner": "", "held_why": ""}
@@ -139,6 +162,7 @@ def _write(connection: Connection, claim: Claim, credential: CredentialId, kind:
     known = Known(numbered[-1][0], passage.facts, passage.facts_text)
     project(connection, credential, claim.run, kind, numbered, known, passage.at)
     _note_fingerprint(connection, credential, passage.observed)
+    _count(connection, claim.run, len(numbered))
 
 
 def _note_fingerprint(connection: Connection, credential: CredentialId, observed: Observed | None) -> None:
@@ -156,57 +180,63 @@ def opened_statement(actor: str, since: Millis) -> Select[int]:
     return select(func.count()).select_from(runs).where(runs.c.opened_at >= since, runs.c.actor == actor)
 
 
-def claim_next(connection: Connection, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
-    """Claim the open run that has been due longest."""
-    row = connection.execute(next_statement(), {"now": now}).one_or_none()
-    return None if row is None else _claimed(connection, row, now, owner, lease_until)
+def claim_next(connection: Connection, lease: Lease, owner: str, *, urgent: bool = False) -> Claim | None:
+    """Claim the open run that has been due longest, an emergency before all others; with `urgent` only such. Each lane
+    is one statement: what another is claiming at this moment is passed over (SKIP LOCKED), never waited for."""
+    first = _claimed(connection, runs.c.id == next_statement(lease.now, urgent=True).scalar_subquery(), lease, owner)
+    if first is not None or urgent:
+        return first
+    return _claimed(connection, runs.c.id == next_statement(lease.now).scalar_subquery(), lease, owner)
 
 
-def next_statement() -> Select[str, int]:
-    """Which run is claimed next. Parameter: now."""
-    now: BindParameter[int] = bindparam("now")
+def next_statement(now: ColumnElement[int] | None = None, *, urgent: bool = False) -> Select[str]:
+    """Which run is claimed next; with `urgent` which emergency. Without `now` it is a parameter of this name."""
+    lane = (runs.c.urgent == literal_column("1"),) if urgent else ()  # literal: a partial index is for this text
+    at: ColumnElement[int] = bindparam("now") if now is None else now
     return (
-        select(runs.c.id, runs.c.fence)
-        .where(
-            runs.c.ended_at.is_(None),
-            runs.c.wake_at <= now,
-            or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now),
-        )
+        select(runs.c.id)
+        .where(*lane, runs.c.ended_at.is_(None), runs.c.wake_at <= at, _free(at))
         .order_by(runs.c.wake_at, runs.c.id)
         .limit(1)
+        .with_for_update(skip_locked=True)
     )
 
 
-def claim(connection: Connection, run: RunId, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
+def _free(now: ColumnElement[int]) -> ColumnElement[bool]:
+    return or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now)
+
+
+def claim(connection: Connection, run: RunId, lease: Lease, owner: str) -> Claim | None:
     """Claim one run, also one that is not due. Raises LedgerError (`unknown_run`, `run_ended`)."""
-    columns = (runs.c.id, runs.c.fence, runs.c.owner, runs.c.lease_until, runs.c.ended_at)
-    row = connection.execute(select(*columns).where(runs.c.id == run)).one_or_none()
-    if row is None:
-        raise LedgerError("unknown_run")
-    if row.ended_at is not None:
-        raise LedgerError("run_ended")
-    if row.lease_until is not None and row.lease_until > now and row.owner != owner:
-        return None
-    return _claimed(connection, row, now, owner, lease_until)
+    mine = (runs.c.id == run) & or_(_free(lease.now), runs.c.owner == owner)
+    got = _claimed(connection, mine, lease, owner)
+    if got is None:
+        row = connection.execute(select(runs.c.ended_at).where(runs.c.id == run)).one_or_none()
+        if row is None:
+            raise LedgerError("unknown_run")
+        if row.ended_at is not None:
+            raise LedgerError("run_ended")
+    return got
 
 
-def _claimed(connection: Connection, row: AnyRow, now: Millis, owner: str, lease_until: Millis) -> Claim | None:
-    fence = row.fence + 1
+def _claimed(connection: Connection, which: ColumnElement[bool], lease: Lease, owner: str) -> Claim | None:
     # The worker reads everything anew after this: a wake up to now has been heard, a later one has not.
-    woken = case((runs.c.woken_at <= now, None), else_=runs.c.woken_at)
-    done = connection.execute(
+    woken = case((runs.c.woken_at <= lease.now, None), else_=runs.c.woken_at)
+    statement = (
         update(runs)
-        .where(runs.c.id == row.id, runs.c.fence == row.fence, runs.c.ended_at.is_(None))
-        .values(fence=fence, owner=owner, lease_until=lease_until, woken_at=woken)
+        .where(which, runs.c.ended_at.is_(None))
+        .values(fence=runs.c.fence + 1, owner=owner, lease_until=lease.until, woken_at=woken)
+        .returning(runs.c.id, runs.c.fence, runs.c.lease_until)
     )
-    return None if done.rowcount == 0 else Claim(RunId(row.id), fence, lease_until)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else Claim(RunId(row.id), row.fence, row.lease_until)
 
 
 def release(connection: Connection, claim: Claim, wake_at: Millis | None, held_why: str) -> None:
     """Give the run back. A wake that came meanwhile is minded: the earlier of the two counts. Giving back a run that
     ended under this claim changes nothing. Raises LeaseLost, LedgerError("unknown_run")."""
     woken = runs.c.woken_at
-    later = woken if wake_at is None else case((woken.is_(None), wake_at), else_=func.min(woken, wake_at))
+    later = woken if wake_at is None else case((woken.is_(None), wake_at), (woken < wake_at, woken), else_=wake_at)
     values = {"wake_at": later, "woken_at": None, "held_why": held_why, "owner": "", "lease_until": None}
     done = connection.execute(update(runs).where(*_mine(claim)).values(values))
     if done.rowcount == 0:
@@ -263,8 +293,19 @@ def journal_statement(run: RunId, after: int) -> Select[*tuple[Any, ...]]:
 
 
 def read_sequence(connection: Connection) -> int:
-    """The highest sequence; 0 for an empty journal."""
+    """The journal's high-water mark; 0 for an empty journal."""
+    if connection.dialect.name == "postgresql":
+        counted = select(func.coalesce(func.sum(counters.c.value), 0)).where(counters.c.name.like("journal/%"))
+        return int(connection.execute(counted).scalar_one())
     return int(connection.execute(select(func.coalesce(func.max(journal.c.sequence), 0))).scalar_one())
+
+
+def _count(connection: Connection, run: RunId, rows: int) -> None:
+    """PostgreSQL gives numbers before it commits: 100 may be there and 99 not yet, so the highest number would say of a
+    copy that it is whole. Rows that are there are counted instead, in shards, last in a transaction."""
+    if connection.dialect.name == "postgresql":
+        shard = f"journal/{zlib.crc32(run.encode()) % SHARDS:02}"
+        connection.execute(_COUNT, {"b_shard": shard, "b_rows": rows})
 
 
 def debts_statement(only: CredentialId | None) -> Select[*tuple[Any, ...]]:

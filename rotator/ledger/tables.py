@@ -8,9 +8,10 @@ beside them is its FORMAT.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, Text
 
 SCHEMA = MetaData()
+_WHOLE = Integer().with_variant(BigInteger(), "postgresql")
 
 
 def _text(name: str, says: str, *, null: bool = False, key: bool = False) -> Column[str]:
@@ -18,7 +19,7 @@ def _text(name: str, says: str, *, null: bool = False, key: bool = False) -> Col
 
 
 def _number(name: str, says: str, *, null: bool = False, key: bool = False) -> Column[int]:
-    return Column(name, Integer, nullable=null, primary_key=key, comment=says)
+    return Column(name, _WHOLE, nullable=null, primary_key=key, comment=says)
 
 
 schema_version = Table(
@@ -97,6 +98,7 @@ runs = Table(
     _number("fence", "fencing number, higher at every claim"),
     _number("lease_until", "until when nobody else may claim it", null=True),
     _number("last_sequence", "its last journal row"),
+    _number("urgent", "1: an emergency, or one that contains: claimed before all others"),
 )
 
 journal = Table(
@@ -135,6 +137,33 @@ probes = Table(
     _number("at", "when the probe was intended"),
 )
 
+budgets = Table(
+    "budgets",
+    SCHEMA,
+    _text("sort", "endpoint or store", key=True),
+    _text("name", "its configured name", key=True),
+    _number("full_us", "when its bucket is full again, in microseconds since the epoch"),
+    _text("why", "protection.Why: what the breaker is open for; empty: it is closed"),
+    _number("failures", "how many failures in a row opened it"),
+    _number("since", "since when it is open", null=True),
+    _number("until", "from then on one call may try", null=True),
+    _number("opened", "how often in succession it opened"),
+    _number("probing_until", "one tries, until then at the latest", null=True),
+    _number("wait_until", "what the platform asked to wait, bounded", null=True),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    SCHEMA,
+    Column("credential", Text, ForeignKey("credentials.id"), primary_key=True, comment="whose heartbeat it is"),
+    _number("next_at", "when it is felt next"),
+    _number("at", "when it was last felt; NULL: never", null=True),
+    _text("finding", "heartbeat.Drift; empty: never felt"),
+    _number("since", "since when the finding stands", null=True),
+    _text("place", "the home that told, or store; may be empty"),
+    _text("reason", "slug of what told; may be empty"),
+)
+
 notices = Table(
     "notices",
     SCHEMA,
@@ -154,7 +183,7 @@ deliveries = Table(
     "deliveries",
     SCHEMA,
     _number("id", "number, never used again", key=True),
-    Column("notice", Integer, ForeignKey("notices.sequence"), nullable=False, comment="what is told"),
+    Column("notice", _WHOLE, ForeignKey("notices.sequence"), nullable=False, comment="what is told"),
     _text("channel", "by which configured channel"),
     _text("route", "by which configured route it came to it"),
     _text("state", "outbox.DeliveryState"),

@@ -29,11 +29,14 @@ def put(facts: Facts, gen: Gen, home: Home, row: Placement) -> Facts:
     return facts.but(placements=facts.placements.put((gen, home), row))
 
 
+def unproven(row: Placement) -> Placement:
+    """Every rejection and absence seen before means nothing any more (K4)."""
+    return replace(row, rejections=0, first=None, last=None, grade=None, absent=0, absent_at=None)
+
+
 def gone_row(row: Placement, at: Millis) -> Placement:
-    """Gone from now on: every rejection seen before means nothing any more (K4)."""
-    return replace(
-        row, state=State.GONE, gone_at=at, rejections=0, first=None, last=None, grade=None, absent=0, absent_at=None
-    )
+    """Gone from now on."""
+    return replace(unproven(row), state=State.GONE, gone_at=at)
 
 
 def make_gone(facts: Facts, gen: Gen, home: Home, at: Millis) -> Facts:

@@ -10,17 +10,32 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from rotator.machine.facts import Ending, LegName, Question, RunKind
+from rotator.machine.facts import EMPTY, Ending, LegName, Question, RunKind
 from rotator.machine.ids import ConsumerId, Gen, Handle, Home, Label, Millis, Version
 from rotator.machine.steps import Found, OutcomeKind, Step
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """A value of ours that a platform lists though no placement says that it lives: made by the generation's own
+    intent. `handle`: as the journal knows it; None if it was never learnt."""
+
+    gen: Gen
+    home: Home
+    label: Label
+    handle: Handle | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """A run opens over whatever facts there are. `handles`, by home: adopt only, of the value that is in the store."""
+    """A run opens over whatever facts there are. `handles`, by home: adopt only, of the value that is in the store.
+    `strays`: reconcile and retire only; each comes back as *maybe*, to be killed and proven like any other debt."""
 
     kind: RunKind
     handles: tuple[tuple[Home, Handle], ...] = ()
+    strays: tuple[Stray, ...] = ()
+    floor: Gen = EMPTY
+    """Numbers up to it may have been given in a time that a restored ledger has lost: none of them is given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +116,14 @@ class Answered:
     handle: Handle | None = None
 
 
-Event: TypeAlias = Opened | Intended | Outcome | Turned | Asked | Finished | Answered
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Between runs a person took the risk of a debt until a moment; then it is a debt again. The facts of no run are
+    touched by it."""
+
+    gen: Gen
+    home: Home
+    until: Millis
+
+
+Event: TypeAlias = Accepted | Opened | Intended | Outcome | Turned | Asked | Finished | Answered

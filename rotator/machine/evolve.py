@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from rotator.machine.change import IllegalEvent, with_run
-from rotator.machine.events import Answered, Asked, Event, Finished, Intended, Opened, Outcome, Turned
+from rotator.machine.events import Accepted, Answered, Asked, Event, Finished, Intended, Opened, Outcome, Turned
 from rotator.machine.evolve_intent import intended
 from rotator.machine.evolve_open import opened
 from rotator.machine.evolve_outcome import outcome
-from rotator.machine.evolve_person import answered
+from rotator.machine.evolve_person import accepted, answered
 from rotator.machine.facts import Facts, LegName
 from rotator.machine.ids import Millis
 from rotator.machine.plan import Plan
@@ -25,6 +25,8 @@ def evolve(plan: Plan, facts: Facts, event: Event, at: Millis) -> Facts:
     """Facts after `event`, which happened at `at` (never earlier than the event before it)."""
     if isinstance(event, Opened):
         return opened(plan, facts, event, at)
+    if isinstance(event, Accepted):
+        return accepted(facts, event)
     if facts.run is None or facts.ending is not None:
         raise IllegalEvent(f"{type(event).__name__} without an open run")
     if isinstance(event, Intended):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rotator.machine.change import alone_in_slot, learn_handle, make_gone, put, unseen_dead, with_run
+from rotator.machine.change import alone_in_slot, learn_handle, make_gone, put, unproven, unseen_dead, with_run
 from rotator.machine.facts import ABSENT, EMPTY, FOREIGN, LIVES, OWED, Effort, Facts, Placement, State
 from rotator.machine.ids import Gen, Handle, Home, Label, Millis
 from rotator.machine.plan import Plan
@@ -77,6 +77,8 @@ def installed(plan: Plan, facts: Facts, gen: Gen, home: Home, handle: Handle | N
     row = facts.placed(gen, home) or Placement(State.INSTALLED)
     row = replace(row, state=State.INSTALLED, acked_at=at, swept=False)
     facts = learn_handle(put(facts, gen, home, row), gen, home, handle)
+    if displaces(plan.authority(home)):
+        facts = _repeated(facts, home, *(other for other, _ in at_home(facts, home, gen)))
     return alone_in_slot(plan, facts, gen, home, at, by_look=False)
 
 
@@ -96,7 +98,13 @@ def verified(plan: Plan, facts: Facts, gen: Gen, home: Home, row: Placement, at:
 
 def killed(facts: Facts, gen: Gen, home: Home, at: Millis) -> Facts:
     """A kill was acknowledged, or a look found it refused."""
-    return make_gone(facts, gen, home, at)
+    return make_gone(_repeated(facts, home, gen), gen, home, at)
+
+
+def _repeated(facts: Facts, home: Home, *ended: Gen) -> Facts:
+    """An acknowledged kill of what was found alive after a kill is the repeat: there is one."""
+    again = {(gen, home) for gen in ended if facts.state(gen, home) is State.LINGERS}
+    return with_run(facts, repeated=run_of(facts).repeated | again) if again else facts
 
 
 def lingers(facts: Facts, gen: Gen, home: Home, row: Placement, at: Millis) -> Facts:
@@ -167,8 +175,8 @@ def listed(facts: Facts, home: Home, what: Listed) -> Facts:
             continue
         row = facts.placed(gen, home)
         if row is None or row.state in (State.GONE, State.DEAD):
-            row = Placement(State.MAYBE) if row is None else replace(row, state=State.MAYBE, absent=0, absent_at=None)
-            facts = put(facts, gen, home, row)
+            before = row or Placement(State.MAYBE)
+            facts = put(facts, gen, home, replace(unproven(before), state=State.MAYBE))
         if facts.state(gen, home) in OWED:
             facts = _which_is_ours(facts, gen, home, found)
     run = run_of(facts)

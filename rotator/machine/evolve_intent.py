@@ -31,7 +31,9 @@ def intended(plan: Plan, facts: Facts, event: Intended, at: Millis) -> Facts:
     step = event.step
     if facts.run is None or facts.ending is not None or facts.question is not None or facts.intent is not None:
         raise IllegalEvent(f"no intent can be opened for {step.kind.value}")
-    undo = Undo(facts.kept, facts.stored, facts.current, facts.held, facts.placements, facts.listing)
+    run = facts.run
+    marks = (run.wrote, run.displaced, run.killed)
+    undo = Undo(facts.kept, facts.stored, facts.current, facts.held, facts.placements, facts.listing, *marks)
     facts = number(plan, facts, event)
     facts = _uncertain(plan, facts, step, event.quiet_until)
     facts = _marked(plan, facts, event)
@@ -103,7 +105,7 @@ def _uncertain(plan: Plan, facts: Facts, step: Step, quiet_until: Millis) -> Fac
         row = facts.placed(gen, home) or Placement(State.MAYBE)
         state = State.LINGERS if row.state is State.LINGERS else State.MAYBE
         facts = put(facts, gen, home, replace(row, state=state, swept=False))
-        return _repeated(facts.but(doomed=facts.doomed | {gen}), gen, home, row)
+        return facts.but(doomed=facts.doomed | {gen})
     return facts
 
 
@@ -117,7 +119,6 @@ def _enter(plan: Plan, facts: Facts, step: Step, gen: Gen, home: Home, quiet_unt
             state = State.MAYBE if row.state in HERE else row.state
             grace = quiet_until + authority.grace if authority.grace and row.state in LIVES else row.grace_until
             facts = put(facts, other, home, replace(row, state=state, grace_until=grace, swept=False))
-            facts = _repeated(facts, other, home, row)
             if step.kind is StepKind.NEUTRALISE and other not in facts.fillers:
                 facts = facts.but(doomed=facts.doomed | {other})
     row = facts.placed(gen, home) or Placement(State.MAYBE)
@@ -130,10 +131,3 @@ def _enter(plan: Plan, facts: Facts, step: Step, gen: Gen, home: Home, quiet_unt
             taken = facts.snapshots.put((gen, home), facts.listing[home])
             facts = facts.but(snapshots=taken, listing=facts.listing.drop(home))
     return facts
-
-
-def _repeated(facts: Facts, gen: Gen, home: Home, before: Placement) -> Facts:
-    """A kill of what was found alive after a kill is the repeat: there is one."""
-    if before.state is not State.LINGERS or facts.run is None:
-        return facts
-    return with_run(facts, repeated=facts.run.repeated | {(gen, home)})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rotator.machine.change import IllegalEvent, close_intent
-from rotator.machine.events import Opened
-from rotator.machine.facts import HERE, Facts, LegName, Placement, Run, RunKind, State
+from rotator.machine.change import IllegalEvent, close_intent, learn_handle
+from rotator.machine.events import Opened, Stray
+from rotator.machine.facts import HERE, OWED, Facts, LegName, Placement, Run, RunKind, State
 from rotator.machine.frozen import FrozenMap
 from rotator.machine.ids import Gen, Home, Millis
 from rotator.machine.plan import Plan
+from rotator.machine.reading import is_over, numbered
 
 LEGS_OF: dict[RunKind, tuple[LegName, ...]] = {
     RunKind.ADOPT: (LegName.ADOPT,),
@@ -31,15 +32,20 @@ def opened(plan: Plan, facts: Facts, event: Opened, at: Millis) -> Facts:
         facts = _adopted(plan, facts, event)
     elif facts.top == 0:
         raise IllegalEvent("nothing was adopted")
+    else:
+        facts = facts.but(top=max(facts.top, event.floor))
+    if event.strays and event.kind not in (RunKind.RECONCILE, RunKind.RETIRE):
+        raise IllegalEvent("strays come back in a reconcile or a retirement")
     facts = forget_the_buried(plan, facts, event.kind, at)
-    facts = _less_certain(facts, event.kind)
-    alive = frozenset(gen for gen in range(1, facts.top + 1) if Gen(gen) not in facts.fillers)
+    for stray in event.strays:
+        facts = _brought_back(facts, stray)
+    facts = _less_certain(_lapsed(facts, at), event.kind)
     doomed = facts.doomed
     if event.kind in (RunKind.CONTAIN, RunKind.RETIRE):
-        doomed = doomed | frozenset(Gen(gen) for gen in alive)
+        doomed = doomed | (numbered(facts) - facts.fillers)
     run = Run(kind=event.kind, legs=LEGS_OF[event.kind], opened_at=at)
     if event.kind is RunKind.ADOPT:
-        run = replace(run, old=Gen(1))
+        run = replace(run, old=facts.top)
     return facts.but(
         run=run,
         doomed=doomed,
@@ -55,11 +61,11 @@ def opened(plan: Plan, facts: Facts, event: Opened, at: Millis) -> Facts:
 
 
 def _adopted(plan: Plan, facts: Facts, event: Opened) -> Facts:
-    """The value that stands in the store is generation 1. An adopt that was abandoned may be tried again."""
-    again = facts.run is not None and facts.run.kind is RunKind.ADOPT and facts.top == 1
+    """The value that stands in the store is the first generation. An adopt that was abandoned may be tried again."""
+    again = facts.run is not None and facts.run.kind is RunKind.ADOPT and len(numbered(facts)) == 1
     if facts.top != 0 and not again:
         raise IllegalEvent("the credential was adopted before")
-    gen = Gen(1)
+    gen = Gen(event.floor + 1) if facts.top <= event.floor else facts.top
     homes = tuple(authority.homes()[0] for authority in plan.authorities)
     rows = {(gen, home): Placement(State.MAYBE) for home in homes}
     handles = {(gen, home): handle for home, handle in event.handles}
@@ -70,6 +76,32 @@ def _adopted(plan: Plan, facts: Facts, event: Opened) -> Facts:
         handles=FrozenMap(handles),
         held=FrozenMap(),
     )
+
+
+def _brought_back(facts: Facts, stray: Stray) -> Facts:
+    """A listed value of ours that no placement says is alive: what it is, a placement that is maybe alive. Buried ones
+    get back their name. What serves, what is owed already and what a person accepted stay as they are (R22)."""
+    if not 1 <= stray.gen <= facts.top:
+        raise IllegalEvent("no generation of this credential")
+    row = facts.placed(stray.gen, stray.home)
+    if stray.gen in facts.current or (row is not None and row.state in OWED | {State.ACCEPTED}):
+        return facts
+    key = (stray.gen, stray.home)
+    facts = facts.but(
+        placements=facts.placements.put(key, Placement(State.MAYBE)),
+        labels=facts.labels.put(stray.gen, stray.label),
+        homes=facts.homes if stray.gen in facts.homes else facts.homes.put(stray.gen, (stray.home,)),
+        doomed=facts.doomed | {stray.gen},
+    )
+    return facts if key in facts.handles else learn_handle(facts, stray.gen, stray.home, stray.handle)
+
+
+def _lapsed(facts: Facts, at: Millis) -> Facts:
+    """An acceptance that is over: a debt again, of which nothing is known any more."""
+    over = [key for key, row in facts.placements.items() if row.state is State.ACCEPTED and is_over(row, at)]
+    for key in over:
+        facts = facts.but(placements=facts.placements.put(key, Placement(State.MAYBE)))
+    return facts
 
 
 def _less_certain(facts: Facts, kind: RunKind) -> Facts:

@@ -109,6 +109,7 @@ def _undone(facts: Facts) -> Facts:
     undo, intent = facts.undo, facts.intent
     if undo is None or intent is None:
         raise IllegalEvent("nothing to undo")
+    facts = with_run(facts, wrote=undo.wrote, displaced=undo.displaced, killed=undo.killed)
     return facts.but(
         kept=undo.kept,
         stored=undo.stored,

@@ -7,12 +7,12 @@ from typing import assert_never
 
 from rotator.machine.answers import is_legal
 from rotator.machine.change import IllegalEvent, close_intent, put, with_run
-from rotator.machine.events import Answered, AnswerKind
+from rotator.machine.events import Accepted, Answered, AnswerKind
 from rotator.machine.facts import EMPTY, Ending, Facts, LegName, Placement, State, Topic
 from rotator.machine.frozen import FrozenMap
 from rotator.machine.ids import Gen, Millis
 from rotator.machine.plan import Plan
-from rotator.machine.reading import current_known, run_of, target_of
+from rotator.machine.reading import current_known, debts, numbered, run_of, target_of
 
 
 def answered(plan: Plan, facts: Facts, event: Answered, at: Millis) -> Facts:
@@ -42,6 +42,19 @@ def answered(plan: Plan, facts: Facts, event: Answered, at: Millis) -> Facts:
         case AnswerKind.ACCEPT | AnswerKind.SKIP | AnswerKind.NAME:
             return _about_one(facts, event)
     assert_never(event.kind)
+
+
+def accepted(facts: Facts, event: Accepted) -> Facts:
+    """A debt is accepted between runs. Raises IllegalEvent for what is none, and while a run is open: its target is
+    nothing to accept, and what it is about to prove needs nobody's word."""
+    if facts.run is not None and facts.ending is None:
+        raise IllegalEvent("a run is open")
+    if (event.gen, event.home) not in debts(facts):
+        raise IllegalEvent("it is no debt")
+    row = facts.placements[event.gen, event.home]
+    # Never a target again: while it is accepted nobody looks at it.
+    facts = facts.but(doomed=facts.doomed | {event.gen})
+    return put(facts, event.gen, event.home, replace(row, state=State.ACCEPTED, until=event.until))
 
 
 def _heard(facts: Facts) -> Facts:
@@ -86,7 +99,7 @@ def _contain(plan: Plan, facts: Facts) -> Facts:
     facts = _heard(close_intent(plan, facts, done=False))
     run = run_of(facts)
     keep = run.candidate if run.candidate is not None and run.candidate not in facts.doomed else None
-    doomed = frozenset(Gen(gen) for gen in range(1, facts.top + 1)) - facts.fillers
+    doomed = numbered(facts) - facts.fillers
     if keep is not None:
         doomed = doomed - {keep}
     facts = facts.but(doomed=facts.doomed | doomed)
@@ -128,4 +141,4 @@ def _about_one(facts: Facts, event: Answered) -> Facts:
         # A lost issue that a person accepts may be alive: its number is never issued again.
         facts = facts.but(doomed=facts.doomed | {event.gen})
     row = facts.placed(event.gen, event.home) or Placement(State.ACCEPTED)
-    return put(facts, event.gen, event.home, replace(row, state=State.ACCEPTED))
+    return put(facts, event.gen, event.home, replace(row, state=State.ACCEPTED, until=None))

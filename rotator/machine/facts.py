@@ -117,6 +117,8 @@ class Placement:
     absent: int = 0
     """Settled listings in a row without it."""
     absent_at: Millis | None = None
+    until: Millis | None = None
+    """Of an accepted one: when the acceptance lapses; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,9 @@ class Undo:
     held: FrozenMap[ConsumerId, frozenset[Gen]]
     placements: FrozenMap[tuple[Gen, Home], Placement]
     listing: FrozenMap[Home, frozenset[Handle]]
+    wrote: bool = False
+    displaced: bool = False
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ the first that objects is the answer. Must never decide a step, and must not kno
 
 K6: pause, freeze, window, brake and approval hold a step only while current is one known value that works: stopping
 in the middle of a lock-out would make it last. The calendar is asked at the first write, the first displacing install
-and the first kill; breaker, rate and probe budget always. K2: for a verify that precedes a kill the question is asked
-for the kill, and nothing but breaker and rate holds that kill afterwards.
+and the first kill; breaker, rate, places, repeats and probe budget always. K2: for a verify that precedes a kill the
+question is asked for the kill, and nothing but breaker, rate, places and repeats holds that kill afterwards.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Limits:
     breaker_until: Millis | None = None
     """Of the step's endpoint or store."""
     rate_until: Millis | None = None
+    busy_until: Millis | None = None
+    """As many steps are under way at the endpoint or store as it may have."""
+    repeats_until: Millis | None = None
+    """Enough calls to it are repeats already."""
     probes_until: Millis | None = None
     """Until when the home has no probe left (a displacing install needs those that follow it)."""
 
@@ -123,6 +127,14 @@ def _rate(plan: Plan, facts: Facts, step: Step, limits: Limits) -> Millis | None
     return limits.rate_until
 
 
+def _busy(plan: Plan, facts: Facts, step: Step, limits: Limits) -> Millis | None:
+    return limits.busy_until
+
+
+def _repeats(plan: Plan, facts: Facts, step: Step, limits: Limits) -> Millis | None:
+    return limits.repeats_until
+
+
 def _probes(plan: Plan, facts: Facts, step: Step, limits: Limits) -> Millis | None:
     probing = step.kind in (StepKind.VERIFY, StepKind.PROVE)
     return limits.probes_until if probing or any(True for _ in victims(plan, facts, step)) else None
@@ -136,6 +148,8 @@ CHECKS: tuple[tuple[str, bool, Check], ...] = (
     ("approval", True, _approval),
     ("breaker", False, _breaker),
     ("rate", False, _rate),
+    ("busy", False, _busy),
+    ("repeats", False, _repeats),
     ("probe_budget", False, _probes),
 )
 """Reason code, whether it is of the calendar (K6), check. In this order."""

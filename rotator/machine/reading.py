@@ -75,6 +75,12 @@ def held_by(facts: Facts, consumer: ConsumerId) -> frozenset[Gen]:
     return facts.held.get(consumer, ANYWHERE)
 
 
+def numbered(facts: Facts) -> frozenset[Gen]:
+    """Every generation of which anything is known. (Between their numbers there may be some that a restored ledger has
+    lost: nothing is known of those.)"""
+    return frozenset(facts.homes) | facts.stored | {gen for gen, _ in facts.placements}
+
+
 def holds_surely(plan: Plan, facts: Facts, gen: Gen) -> bool:
     """Every consumer holds `gen`, or was skipped for it."""
     skipped = run_of(facts).skipped
@@ -164,6 +170,17 @@ def debts(facts: Facts) -> tuple[tuple[Gen, Home], ...]:
     """Placements not proven dead that are neither current nor the target of the open run: a view."""
     target = target_of(facts) if facts.run is not None and facts.ending is None else None
     return tuple((g, h) for g, h, row in others(facts, target) if row.state in OWED and g not in facts.current)
+
+
+def is_over(row: Placement, at: Millis) -> bool:
+    """Whether an acceptance has lapsed."""
+    return row.until is not None and row.until <= at
+
+
+def lapses(facts: Facts) -> tuple[tuple[Millis, Gen, Home], ...]:
+    """When each accepted placement becomes a debt again; those that a person accepted for good never do."""
+    rows = facts.placements.items()
+    return tuple(sorted((r.until, g, h) for (g, h), r in rows if r.state is State.ACCEPTED and r.until is not None))
 
 
 def at_home(facts: Facts, home: Home, but: Gen | None) -> Iterator[tuple[Gen, Placement]]:

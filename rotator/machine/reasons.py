@@ -53,8 +53,10 @@ HOLDS: dict[str, str] = {
     "outside_window": "the window is closed",
     "brake": "too many at once: the brake is on",
     "approval": "the plan is not approved",
-    "breaker": "the endpoint's circuit breaker is open",
-    "rate": "the endpoint's rate is used up",
+    "breaker": "the endpoint's or store's circuit breaker is open",
+    "rate": "the endpoint's rate is used up, or it asked to wait",
+    "busy": "as many calls are under way at the endpoint or store as it may have",
+    "repeats": "too large a share of the calls to the endpoint are repeats",
     "probe_budget": "no more failing probes are allowed at this home for now",
 }
 """What holds a decided step back."""

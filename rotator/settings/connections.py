@@ -13,11 +13,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .aws_auth import AwsAuth, Region
 from .freezes import Brake
+from .limits import Limits, StoreLimits
 from .values import (
     Count,
     Duration,
     FilePath,
     FileRef,
+    LedgerPlace,
     Listen,
     Model,
     Mount,
@@ -63,8 +65,15 @@ class ValueRef(Model):
 class Daemon(Model):
     """The daemon itself."""
 
-    ledger: FilePath
-    """The ledger's SQLite file. It holds no value, but a map of handles and principals: keep it private."""
+    ledger: LedgerPlace
+    """The ledger: an SQLite file, or `postgresql://user@host:port/database` for several replicas. It holds no value,
+    but a map of handles and principals: keep it private."""
+    ledger_password: FileRef | None = None
+    """The password at PostgreSQL, read anew at every login."""
+    ledger_ca: FilePath | None = None
+    """Bundle of the authorities that sign PostgreSQL's certificate; none: the system's."""
+    ledger_insecure: bool = False
+    """Allows PostgreSQL on another machine without TLS."""
     fingerprint_key: FileRef
     """32 bytes for fingerprints, in a file of their own."""
     socket: FilePath
@@ -85,14 +94,26 @@ class Daemon(Model):
     """How soon a passing failure is tried again; doubled after each further one."""
     backoff_max: PositiveDuration = 300_000
     """The longest that it waits so."""
+    reconcile: PositiveDuration = 3_600_000
+    """How soon after a run what it left owing is worked on; doubled after each reconcile that left some."""
+    reconcile_max: PositiveDuration = 86_400_000
+    """The longest pause between two reconciles of a credential."""
     brake: Brake = Brake()
     """What slows down a sudden mass of due credentials."""
+    deadman: Url | None = None
+    """An address that is asked (GET) every minute, only while ticks come and the ledger answers: whoever misses it
+    raises the alarm that this daemon cannot raise. It holds no secret but its own path."""
+    sweep: Duration = 86_400_000
+    """How often each endpoint is swept for values that bear our label and nobody accounts for. `0s`: only by hand."""
 
     @model_validator(mode="after")
     def _backoff_grows(self) -> Daemon:
         if self.backoff_max < self.backoff:
             words = f"it is shorter than `backoff`, {format_duration(self.backoff)}: write at least as much"
             raise refuse("CFG-OUT-OF-RANGE", words, at="backoff_max")
+        if self.reconcile_max < self.reconcile:
+            words = f"it is shorter than `reconcile`, {format_duration(self.reconcile)}: write at least as much"
+            raise refuse("CFG-OUT-OF-RANGE", words, at="reconcile_max")
         return self
 
 
@@ -119,6 +140,8 @@ class VaultStore(Model):
     """Login."""
     insecure: bool = False
     """Allows plain http to another machine. Values then travel in clear."""
+    limits: StoreLimits = StoreLimits()
+    """How it is protected from too many calls."""
 
     @model_validator(mode="after")
     def _encrypted(self) -> VaultStore:
@@ -135,6 +158,8 @@ class LocalStore(Model):
     """Directory of the store."""
     key: FileRef
     """32 bytes, in a file of their own, not beside the store or the ledger."""
+    limits: StoreLimits = StoreLimits()
+    """How it is protected from too many calls."""
 
 
 class AwsStore(Model):
@@ -155,6 +180,8 @@ class AwsStore(Model):
     """Bundle of the authorities that sign the certificates; none: the system's."""
     insecure: bool = False
     """Allows plain http to another machine. Values then travel in clear."""
+    limits: StoreLimits = StoreLimits()
+    """How it is protected from too many calls."""
 
     @model_validator(mode="after")
     def _encrypted(self) -> AwsStore:
@@ -225,6 +252,8 @@ class Endpoint(Model):
     """The account that changes credentials. It is a credential of tier T0 itself."""
     traits: TraitOverrides = TraitOverrides()
     """Numbers of the plugin's traits that are otherwise here."""
+    limits: Limits = Limits()
+    """How it is protected from too many calls."""
     insecure: bool = False
     """Allows plain http to another machine. Values then travel in clear."""
 

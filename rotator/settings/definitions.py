@@ -44,6 +44,7 @@ def policy_of(name: str, policy: Policy) -> inventory.Policy:
         proof_retired=policy.proof.retired,
         keep_history=policy.history == "keep",
         pause=_pause(policy.pause),
+        heartbeat=policy.heartbeat,
     )
 
 

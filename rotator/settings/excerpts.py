@@ -25,7 +25,7 @@ _HARMLESS: Final = frozenset(  # one paragraph reads better than sixty lines
     backoff_max old_lives derived_live every cron zone from to missed jitter min_age overlap attempts span fresh times
     share at_least per_hour expiring only except channels routes events host port user tls sender debt_after
     expiry_before give_up_after runbook over grade history by reason until owner purpose workflows expires tier policy
-    endpoint kind scopes handle fields
+    endpoint kind scopes handle fields sweep heartbeat
     """.split()  # noqa: SIM905
 )
 _OURS: Final = _HARMLESS | frozenset(

@@ -22,6 +22,7 @@ from .values import (
     Name,
     Names,
     PositiveDuration,
+    SpanOrOff,
     StorePath,
     Text,
     as_tuple,
@@ -130,6 +131,8 @@ class Policy(Model):
     """What must be seen before an old value counts as dead."""
     history: Literal["destroy", "keep"] = "destroy"
     """Whether versions in the store that hold an old value are destroyed in the end (its neighbours' go with them)."""
+    heartbeat: SpanOrOff = 86_400_000
+    """How often, between rotations, what serves is tried and the store is read; `off`: never. It changes nothing."""
     pause: Pause | None = None
     """Scheduled runs of this policy wait."""
 

@@ -18,6 +18,7 @@ from rotator.machine.ids import Millis
 from .connections import AwsStore, VaultStore
 from .documents import Path_
 from .governance import Credential, Policy
+from .limits import rate_of
 from .models import Configuration
 from .notify import references_of
 from .objections import authorities_of, interval_of
@@ -26,6 +27,7 @@ from .sources import Sources
 from .values import format_duration
 
 CODES: Final = (
+    "CFG-LIMITS",
     "CFG-NO-SLOT",
     "CFG-OVERLAP-TOO-LONG",
     "CFG-PROOF-TOO-LONG",
@@ -50,6 +52,27 @@ def lint(configuration: Configuration, sources: Sources) -> Iterator[Problem]:
     for name, policy in configuration.policies.items():
         yield from _proof(name, policy, sources)
     yield from _versions(configuration, sources)
+    yield from _limits(configuration, sources)
+
+
+def _limits(configuration: Configuration, sources: Sources) -> Iterator[Problem]:
+    """More at once than there are threads: the others would wait, so it is not given. A burst that the platform counts
+    as a minute's calls: whatever the rate is, it may come at once."""
+    workers = configuration.daemon.workers
+    sections = (("endpoints", configuration.endpoints), ("stores", configuration.stores))
+    for section, named in sections:
+        for name, one in named.items():
+            here: Path_ = (section, name, "limits")
+            asked = one.limits.concurrency
+            if "concurrency" in one.limits.model_fields_set and asked >= workers > 1:
+                words = f"the daemon has {workers} worker threads (`daemon.workers`), and some are for others and for"
+                words += f" emergencies: it never has {asked} at once"
+                yield sources.problem("CFG-LIMITS", words, (*here, "concurrency"), value=True, warning=True)
+            rate = rate_of(one.limits)
+            if one.limits.burst is not None and rate is not None and one.limits.burst > rate.calls:
+                words = f"a burst of {rate.burst} is more than the {rate.calls} calls that the rate allows in its span:"
+                words += " a platform that counts by that span would throttle it"
+                yield sources.problem("CFG-LIMITS", words, (*here, "burst"), value=True, warning=True)
 
 
 def lint_traits(

@@ -64,6 +64,21 @@ def _uses(data: dict[str, Plain]) -> Iterator[tuple[Path_, str, Plain]]:
             for number, one in enumerate(several if isinstance(several, list) else []):
                 if "endpoint" in _mapping(one):
                     yield (*here, key, number, "endpoint"), "endpoints", _mapping(one)["endpoint"]
+    yield from _uses_of_channels(_mapping(_mapping(data.get("notify")).get("channels")))
+
+
+def _uses_of_channels(channels: dict[str, Plain]) -> Iterator[tuple[Path_, str, Plain]]:
+    """Where the signing keys and passwords of messages stand."""
+    for name, channel in channels.items():
+        keys, login = _mapping(channel).get("secrets"), _mapping(_mapping(channel).get("login"))
+        here: Path_ = ("notify", "channels", name)
+        places: list[tuple[Path_, Plain]] = [((*here, "login", "value"), login.get("value"))]
+        places += [
+            ((*here, "secrets", number), one) for number, one in enumerate(keys if isinstance(keys, list) else [])
+        ]
+        for where, one in places:
+            if "store" in _mapping(one):
+                yield (*where, "store"), "stores", _mapping(one)["store"]
 
 
 def _plugins(sources: Sources, installed: Collection[str] | None) -> Iterator[Problem]:

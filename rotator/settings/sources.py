@@ -14,7 +14,7 @@ from .models import API_VERSION, SECTIONS
 from .problems import Problem, nearest
 
 _MERGED_ONE_DOWN = (*SECTIONS, "daemon", "plugins")
-_KNOWN = ("apiVersion", "installation", "daemon", "plugins", *SECTIONS)
+_KNOWN = ("apiVersion", "installation", "daemon", "plugins", "notify", *SECTIONS)
 
 
 @dataclass(frozen=True, slots=True)

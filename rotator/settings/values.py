@@ -83,6 +83,11 @@ def _positive(value: Any) -> int:
     return span
 
 
+def _span_or_off(value: Any) -> int:
+    """`off` is 0."""
+    return 0 if value == "off" else _duration(value)
+
+
 def _minute(value: Any) -> int:
     found = re.fullmatch(r"([01]\d|2[0-4]):([0-5]\d)", value) if isinstance(value, str) else None
     if found is None or (found[1] == "24" and found[2] != "00"):
@@ -162,6 +167,20 @@ def _absolute(value: Any) -> str:
     return path
 
 
+def _ledger(value: Any) -> str:
+    text = _text(value)
+    if "://" not in text:
+        return _absolute(text)
+    if re.match(r"[a-z]+://[^/@]*:[^/@]*@", text):
+        raise refuse("CFG-SECRET-IN-CLEAR", "the address carries no password: `ledger_password: {file: …}` says where")
+    if _DATABASE.fullmatch(text) is None:
+        raise refuse("CFG-WRONG-TYPE", "write a file's full path, or postgresql://user@host:5432/database and no more")
+    return text
+
+
+_DATABASE = re.compile(r"postgresql://[^\s:@/?#]+@(\[[0-9a-fA-F:.]+\]|[^\s:@/?#\[\]]+)(:\d{1,5})?/[^\s:@/?#]+")
+
+
 def _listen(value: Any) -> str:
     found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})", _text(value))
     if found is None or int(found[2]) > 65535:
@@ -201,6 +220,7 @@ _TEXT: Final = WithJsonSchema({"type": "string", "minLength": 1})
 _WRITTEN: Final = PlainSerializer(format_duration, return_type=str)
 
 Duration = Annotated[int, BeforeValidator(_duration), _WRITTEN, _SPAN_TEXT]
+SpanOrOff = Annotated[int, BeforeValidator(_span_or_off), _WRITTEN, _SPAN_TEXT]
 PositiveDuration = Annotated[int, BeforeValidator(_positive), _WRITTEN, _SPAN_TEXT]
 MinuteOfDay = Annotated[
     int,
@@ -218,6 +238,7 @@ Installation = Annotated[
 StorePath = Annotated[str, BeforeValidator(_store_path), _TEXT]
 Mount = Annotated[str, BeforeValidator(_mount), _TEXT]
 FilePath = Annotated[str, BeforeValidator(_absolute), _TEXT]
+LedgerPlace = Annotated[str, BeforeValidator(_ledger), _TEXT]
 Listen = Annotated[str, BeforeValidator(_listen), _TEXT]
 Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
 Names = Annotated[tuple[Name, ...], BeforeValidator(as_tuple)]

@@ -44,6 +44,9 @@ GROUPS: dict[str, Group] = {
                   "the step and the question that it spares you, as in `verify_refused`."),
     "detail": Group("Why a question is asked", "`because` in the question."),
     "objection": Group("Why a kind cannot be worked with", "In words of `CFG-TRAITS`, and in the log."),
+    "stray": Group("What bears a label at a platform", "`rotator strays`; see [strays](strays.md)."),
+    "not taken": Group("Why a stray was not taken up", "`rotator strays ENDPOINT --apply`."),
+    "drift": Group("What a heartbeat found", "`rotator explain ID`, `rotator status`; see [drift](strays.md#drift)."),
     "ledger": Group("The ledger", "At the start (`the ledger cannot be used: …`), in the log, as `ROT-LEDGER-…`."),
     "readiness": Group("Health", "The body of `/livez` and `/readyz`."),
 }  # fmt: skip

@@ -21,7 +21,14 @@ BASIC: dict[str, Maker] = {
 }
 """Shapes whose servers every estate has."""
 
-NAMES = (*BASIC, "aws-iam", "zabbix", "request-tracker")
+FURTHER_NAMES: dict[str, str] = {
+    "aws-iam": "an emulator of AWS",
+    "zabbix": "Zabbix",
+    "request-tracker": "Request Tracker",
+}
+"""What each further shape needs, for people."""
+
+NAMES = (*BASIC, *FURTHER_NAMES)
 
 
 @contextmanager

@@ -67,6 +67,9 @@ SERVERS = {
 }  # fmt: skip
 """The servers there are, by name."""
 
+TOOLS = {"promtool": DebianServer("promtool", ("prometheus",), "")}
+"""Programs that tests of files need and that serve nothing: installed like a server, and nothing is started."""
+
 
 class CannotInstall(RuntimeError):
     """The packages cannot be installed here. The text says why and what to do."""
@@ -74,15 +77,15 @@ class CannotInstall(RuntimeError):
 
 def known(name: str) -> DebianServer:
     """Return the server of that name; ValueError that lists the names if there is none."""
-    if name not in SERVERS:
-        raise ValueError(f"unknown server {name!r}: one of {', '.join(SERVERS)}, or all")
-    return SERVERS[name]
+    if name not in SERVERS and name not in TOOLS:
+        raise ValueError(f"unknown server {name!r}: one of {', '.join([*SERVERS, *TOOLS])}, or all")
+    return SERVERS.get(name) or TOOLS[name]
 
 
 def required(text: str | None = None) -> tuple[str, ...]:
     """The names in `text` (or in ROTATOR_REQUIRE), with commas; "all" is every known one. ValueError: unknown."""
     words = [word.strip() for word in (os.environ.get(REQUIRE, "") if text is None else text).split(",")]
-    names = [name for word in words if word for name in (SERVERS if word == "all" else (word,))]
+    names = [name for word in words if word for name in ((*SERVERS, *TOOLS) if word == "all" else (word,))]
     return tuple(dict.fromkeys(known(name).name for name in names))
 
 

@@ -24,6 +24,7 @@ from tests.lab.openbao import OpenBao
 from tests.lab.postgres import Postgres
 from tests.lab.process import LabError, Process, free_port, wait_until
 from tests.lab.proxy import Proxy
+from tests.lab.readers import BaoReader, Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 ROTATOR = Path(sys.executable).with_name("rotator")
@@ -77,6 +78,10 @@ class Estate:
         self.proxies = [self.bao, self.web, self.database]
         self.endpoints: dict[str, Any] = {}
         """Endpoints of servers that not every estate has, by name. A proxy before one belongs into `proxies`."""
+        self.stores: dict[str, Any] = {}
+        """Stores that not every estate has, by name."""
+        self.holds = "main"
+        """The store of the credentials, read by `reader`. Admin values stand in "main" always."""
         self.credentials: dict[str, Any] = {}
         self.policies: dict[str, Any] = {"standard": self.policy()}
         self.files = folder / "files"
@@ -86,6 +91,7 @@ class Estate:
         # Names of one estate never meet those of another on the same servers.
         self.tag = secrets.token_hex(3)
         self.installation = f"lab-{self.tag}"
+        self.reader: Reader = BaoReader(servers.openbao.admin, self.installation)
         self._daemon: Process | None = None
         self._prepare()
 
@@ -168,7 +174,7 @@ class Estate:
                 "socket": str(self.socket), "listen": f"127.0.0.1:{self.port}", "tick": self.tempo.tick,
                 "workers": 4, "deadline": self.tempo.deadline, "landing": self.tempo.landing,
             },
-            "stores": {"main": main} | ({"local": local} if self.store == "local" else {}),
+            "stores": {"main": main} | ({"local": local} if self.store == "local" else {}) | self.stores,
             "endpoints": {
                 "alerta": {
                     "plugin": "http", "pack": "alerta", "config": {"url": self.web.url},

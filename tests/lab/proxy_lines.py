@@ -129,6 +129,10 @@ def _may_deliver(line: Line, rule: Rule | None, event: Event) -> bool:
         case Fault.REQUEST_LATE:
             rule.strike(event)
             return line.hold(rule)
+        case Fault.ORPHANED:
+            rule.strike(event)
+            line.lose(rule.how)
+            return line.hold(rule)
         case Fault.DELAY:
             rule.strike(event)
             return line.hold(rule) and not line.client_has_left()
@@ -169,6 +173,8 @@ class HttpLine(Line):
         if not _may_deliver(self, rule, event):
             return False
         answer = self._deliver(request, event)
+        if rule is not None and rule.fault is Fault.ORPHANED:
+            return False
         if rule is None:
             return self._pass_on(answer, request, event)
         if rule.fault in {Fault.PASS, Fault.ANSWER_LOST, Fault.ANSWER_LATE, Fault.HALF_ANSWER, Fault.REPLACED}:
@@ -242,6 +248,9 @@ class RawLine(Line):
                         return
                 upstream.sendall(piece)
                 event.delivered = True
+                if rule is not None and rule.fault is Fault.ORPHANED:
+                    upstream.recv(65536)  # the server has done it; nobody is told
+                    return
             elif upstream in ready:
                 piece = upstream.recv(65536)
                 if not piece:

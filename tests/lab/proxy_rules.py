@@ -30,6 +30,8 @@ class Fault(enum.Enum):
     """Delivered, and the server has answered; the client gets nothing, the connection ends (`how`)."""
     REQUEST_LATE = "request_late"
     """Held (`seconds`, or until `release()`), then delivered even if the client has gone; answered if it is there."""
+    ORPHANED = "orphaned"
+    """The client's connection ends at once (`how`); the call is held, then delivered all the same."""
     ANSWER_LATE = "answer_late"
     """Delivered; the answer is held (`seconds`, or until `release()`)."""
     HALF_ANSWER = "half_answer"

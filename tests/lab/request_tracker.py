@@ -77,6 +77,11 @@ class RequestTracker(Server):
         lines += ["Set($LogToSyslog, undef);", f"$RT::MasonSessionDir = '{data / 'session'}';"]
         return "\n".join([*lines, f"$RT::MasonDataDir = '{data / 'mason'}';", "1;", ""])
 
+    def demand(self, minimum: int) -> None:
+        """Let every new password have so many signs at least; RT is started anew, what is set stays as it is."""
+        (self.folder.path / "RT_SiteConfig.pm").write_text(self._site_config(minimum))
+        self.restart()
+
     def _related(self, *command: str, given: str = "") -> str:
         """Run one of RT's own programs on this instance to its end; what it printed."""
         done = subprocess.run(

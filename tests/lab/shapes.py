@@ -90,18 +90,12 @@ class Shape(Protocol):
 
 def stored(estate: Estate, name: str) -> dict[str, Any] | None:
     """All fields of the credential's secret, read as root, past every proxy. None: nothing is there."""
-    version = estate.servers.openbao.admin.get(estate.path_of(name))
-    return None if version is None or version.data is None else dict(version.data)
+    return estate.reader.get(estate.path_of(name))
 
 
 def staged(estate: Estate, name: str) -> Iterator[tuple[int, str]]:
     """(generation, value) of all that the store still keeps for the credential, read as root."""
-    admin = estate.servers.openbao.admin
-    folder = f"rotator/{estate.installation}/{name}"
-    for key in admin.keys(folder):
-        version = admin.get(f"{folder}/{key}")
-        if version is not None and version.data:
-            yield from ((int(key[1:]), text) for text in version.data.values() if isinstance(text, str))
+    return estate.reader.staged(name)
 
 
 def handle_of(row: Mapping[str, Any]) -> str:
@@ -140,14 +134,14 @@ class AlertaKey:
         record = estate.servers.alerta.create_key(f"first key of {self.name}", ("read", "read:keys"), self.user)
         self.watched.see(self.user, record["key"])
         fields = {"key": record["key"], "url": estate.servers.alerta.url}
-        estate.servers.openbao.admin.put(estate.path_of(self.name), fields)
+        estate.reader.put(estate.path_of(self.name), fields)
         estate.describe(
             self.name,
             {
                 "authority": {
                     "endpoint": "alerta", "kind": "key", "principal": self.user, "scopes": ["read", "read:keys"],
                 },
-                "store": {"in": "main", "path": estate.path_of(self.name), "value": "key"},
+                "store": {"in": estate.holds, "path": estate.path_of(self.name), "value": "key"},
             },
         )  # fmt: skip
 
@@ -210,7 +204,7 @@ class Roles:
             database.query(f'GRANT "{role}" TO "{estate.rotator_role}" WITH ADMIN OPTION, INHERIT FALSE, SET FALSE')
         principal, value = self.watched.values[0]
         fields = {"password": value, "username": principal, "host": "127.0.0.1"}
-        estate.servers.openbao.admin.put(estate.path_of(self.name), fields)
+        estate.reader.put(estate.path_of(self.name), fields)
         (estate.files / f"{self.name}.env").write_text(f"USER={principal}\nPASS={value}\n")
         who = {"principals": roles} if self.alternating else {"principal": roles[0]}
         estate.describe(
@@ -218,7 +212,7 @@ class Roles:
             {
                 "authority": {"endpoint": "database", "kind": "password", **who},
                 "store": {
-                    "in": "main", "path": estate.path_of(self.name), "value": "password",
+                    "in": estate.holds, "path": estate.path_of(self.name), "value": "password",
                     "fields": {"username": "principal"},
                 },
                 "consumers": [

@@ -49,6 +49,8 @@ class Configuration:
     timed: bool = False
     expires: bool = False
     """What serves may die by itself."""
+    accepts: bool = False
+    """Between two runs a person may accept a debt: for a while, or until the next run opens."""
     rules: bool = False
     """The platform may refuse a value by rule, honestly or after having taken it."""
     slow: bool = False

@@ -24,6 +24,7 @@ from rotator.machine.ids import Handle, Home
 from rotator.machine.reading import RUTHLESS, leg_of, makes_value, run_of
 from rotator.machine.steps import OutcomeKind, Step, StepKind
 from tests.model import clock, invariants
+from tests.model.accepting import acceptances
 from tests.model.configurations import Configuration, opening
 from tests.model.memory import Check, Decide, Evolve, Legal, Memory
 from tests.model.physics import branches
@@ -232,6 +233,8 @@ def edges_from(config: Configuration, machine: Machine, state: State) -> Iterato
     if facts.run is None or facts.ending is not None:
         if state.runs:
             yield _open(config, machine, state)
+            for taken, name in acceptances(config, facts):
+                yield _commit(config, machine, state, taken, name, person=True)
         return
     yield from _nature(config, state)
     decision = machine.decide(config.plan, facts, 0)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.model.generated import Flip, flips
-from tests.model.mutant import ANSWERS, GUARD, HOLDS, MODEL, OTHER_VALUES, Mutant
+from tests.model.mutant import ANSWERS, GUARD, HOLDS, OTHER_VALUES, Mutant
 from tests.model.mutants_chosen import CHOSEN
 from tests.model.survivors import EXPLAINED
 
@@ -33,7 +33,8 @@ WORKERS = 2
 CHOSEN_SECONDS = 240
 GENERATED_FAULTS = 1
 GENERATED_SECONDS = 150
-EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *MODEL, "tests/model/test_expected_facts.py", *OTHER_VALUES)
+BY_EXPECTATION = sorted(str(path.relative_to(REPO)) for path in REPO.glob("tests/model/test_expected*.py"))
+EXPECTATIONS = (*GUARD, *ANSWERS, *HOLDS, *BY_EXPECTATION, *OTHER_VALUES)
 
 
 class Verdict(NamedTuple):

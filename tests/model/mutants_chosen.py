@@ -184,8 +184,8 @@ FACTS = (
     Mutant(
         "a kill does not doom",
         "evolve_intent.py",
-        "_repeated(facts.but(doomed=facts.doomed | {gen}), gen, home, row)",
-        "_repeated(facts, gen, home, row)",
+        "        return facts.but(doomed=facts.doomed | {gen})\n    return facts\n",
+        "        return facts\n    return facts\n",
         expect=ANSWERS,
     ),
     Mutant(
@@ -211,9 +211,9 @@ FACTS = (
     ),
     Mutant(
         "a kill is repeated without end",
-        "evolve_intent.py",
-        "if before.state is not State.LINGERS or facts.run is None:",
-        "if facts.run is not None:",
+        "evolve_found.py",
+        "return with_run(facts, repeated=run_of(facts).repeated | again) if again else facts",
+        "return facts",
         expect=MODEL,
     ),
     Mutant(

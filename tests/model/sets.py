@@ -86,6 +86,25 @@ def other_values() -> tuple[Configuration, ...]:
     )
 
 
+def accepted() -> tuple[Configuration, ...]:
+    """Between two runs a person accepts what is owed; in the next it is left alone, or it has become a debt again. What
+    only counts attempts is left out, but for the debts that need it."""
+    o, i = overlap(), issuing()
+    shapes = (
+        make("o + debt: reconcile, rotate", o, debt=True, runs=(AGAIN, R), consumers=1),
+        make("o + debt, twice", o, debt=True, runs=(R, R), consumers=1),
+        make("o i + debt, twice", i, debt=True, runs=(R, R), consumers=0),
+        make("generated two slots + debt, twice", overlap(slots=2), debt=True, runs=(R, R), consumers=0),
+        make("in place, twice", in_place(), runs=(R, R), consumers=0),
+        make("alternating + twin, twice", alternating(), debt=True, runs=(R, R), consumers=0),
+        make("o + debt: rotate, contain", o, debt=True, runs=(R, C), consumers=0),
+        make("o + debt: rotate, retire", o, debt=True, runs=(R, X), consumers=0),
+        make("in place: rotate, reconcile", in_place(), runs=(R, AGAIN), consumers=0),
+        make("alternating + twin: rotate, retire", alternating(), debt=True, runs=(R, X), consumers=0),
+    )
+    return tuple(replace(one, name=f"{one.name}, accepted", accepts=True) for one in shapes)
+
+
 SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "the 26": (the_26, 3),
     "four faults": (four_faults, 4),
@@ -97,6 +116,7 @@ SETS: dict[str, tuple[Callable[[], tuple[Configuration, ...]], int]] = {
     "other runs": (more_runs.other_runs, 2),
     "copied labels": (copied_labels, 2),
     "other values": (other_values, 3),
+    "accepted": (accepted, 2),
     "overlaps": (timed.overlaps, 2),
     "expiring": (timed.expiring, 2),
     "landing": (timed.landing, 2),

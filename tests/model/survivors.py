@@ -1,22 +1,25 @@
 """Generated mutants that nothing catches, and why none has to. Data for `mutants`: file and function, the text that was
 changed, and the reason. One that is caught after all, or that is no longer there, does no harm here but is said.
 
-Economy: the machine does more than it must, or waits longer, and every promise holds. Not reached: no plan that the
-settings accept, and no answer that effects give, leads there. Not modelled: what the small world does not have.
+Equivalent: both ways are the same, whatever the facts. Not reached: no event that the machine makes or takes leads
+there. What a test can show is no entry here but a test (`test_expected*`).
 """
 
 from __future__ import annotations
 
+_LAST_LEG = (
+    "equivalent: a return is always the last leg, so the first two of the legs are the return exactly if the first is"
+)
+_RUNG_SAYS_SO = "equivalent: the ladder's row of the rung says for all that it needs that the policy is asked"
+
 EXPLAINED: dict[str, str] = {
-    "evolve_outcome.outcome: True": "economy: the place of an acknowledged effect stays closed for its quiet time too",
-    "rungs_up._candidates_for_old: 0": (
-        "not modelled: the floor counts only where current is somebody else's and is going to be overwritten"
+    "evolve._turned: 1": _LAST_LEG,
+    "evolve._turned: 1 (2)": _LAST_LEG,
+    "evolve_person._asked_about: serves is None": (
+        "not reached: a question whether what serves was verified always names a step; it could name none only before "
+        "an ending that owes, and there the target is current"
     ),
-    "ripe.death_is_settled: 0": "not reached: an endpoint with a living placement cannot leave the configuration (R21)",
-    "evolve_found.staged: facts.state(gen, home) is State.MAYBE": (
-        "economy: an issue whose stage is found stays *maybe*, and the verify that follows anyway finds out"
-    ),
-    "evolve_person._asked_about: question.step is not None": (
-        "economy: the step that such a question names is about what serves, and so is the answer without it"
-    ),
+    "ripe._find: 0 (2)": "not reached: a search always names its home (`worth_looking` asks for it first)",
+    "rungs_up.install_needs: True": _RUNG_SAYS_SO,
+    "rungs_up.install_needs: True (2)": _RUNG_SAYS_SO,
 }

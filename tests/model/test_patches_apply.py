@@ -1,4 +1,4 @@
-"""Each chosen patch has exactly one place in the machine as it stands: `make model-mutants` stops where one has not, and
+"""Each chosen patch has one place in the machine as it stands: `make model-mutants` stops where one has not, and
 nobody may notice for weeks."""
 
 from __future__ import annotations

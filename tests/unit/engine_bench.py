@@ -14,14 +14,20 @@ from typing import Any
 
 from rotator.engine.calendar import Schedule, Window
 from rotator.engine.delivery import Route
+from rotator.engine.heartbeat import Beat, Felt, Heart
 from rotator.engine.inspection import Adoptable, Seen
 from rotator.engine.inventory import AuthorityRef, ConsumerRef, Credential, CredentialId, Policy, StoreRef, Tier
+from rotator.engine.observation import Compared, Observation
 from rotator.engine.opening import Opener
+from rotator.engine.owing import Owing
 from rotator.engine.planning import Planner, Spans
 from rotator.engine.ports import Claim, CredentialRow, Installation, Observed, Performed, RunId, RunRow, Work
+from rotator.engine.protection import Standing
 from rotator.engine.requests import Caller, Selection
 from rotator.engine.runner import Runner, Timing
 from rotator.engine.service import Service
+from rotator.engine.strays import Swept
+from rotator.engine.sweeping import Sweeper
 from rotator.engine.telling import Tellings
 from rotator.engine.tick import Tick, TickRules
 from rotator.engine.traits import KindTraits
@@ -30,6 +36,7 @@ from rotator.machine.events import Event, Intended, Outcome
 from rotator.machine.facts import Facts
 from rotator.machine.holds import Limits
 from rotator.machine.ids import Gen, Handle, Home, Millis, Version
+from rotator.machine.reading import current_known
 from rotator.machine.steps import Answer, CurrentIs, Found, Grade, Listed, Made, OutcomeKind, Probed, Staged, StepKind
 
 T0: Millis = 1_800_000_000_000
@@ -201,6 +208,28 @@ def credential(
     )  # fmt: skip
 
 
+class Marking:
+    """The marks as doubles: `marks` is what stores say; an end is noted."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.marks: dict[str, Any] = {}
+        self.renewed: list[tuple[str, int]] = []
+
+    def behind(self) -> bool:
+        return self.bench.observe
+
+    def observing(self) -> bool:
+        return self.bench.observe
+
+    def standing(self) -> Mapping[str, Any]:
+        return self.marks
+
+    def renew(self, epoch: str, serials: int) -> None:
+        self.renewed.append((epoch, serials))
+        self.bench.observe = False
+
+
 class Bench:
     """An engine. `rules` of the tick; everything else may be changed on the object."""
 
@@ -217,6 +246,7 @@ class Bench:
         self.routes: tuple[Route, ...] = ()
         self.channels: dict[str, str] = {}
         self.managed = len(definitions)
+        self.standings: list[Standing] = []
         self.ledger.accept(definitions, {}, T0)
         self.timing = Timing(deadline=1_000, landing=500, lease=2_000)
         self.runner = self.make_runner()
@@ -227,14 +257,54 @@ class Bench:
             managed=lambda: self.managed,
         )  # fmt: skip
         self.inspecting = Inspecting()
+        self.beats: dict[str, Beat] = {}
+        self.heart = Heart(self.ledger, self.clock, self, self.tick, lambda: self.observe)
+        self.swept: dict[str, Swept] = {}
+        self.sweeper = Sweeper(
+            self.ledger,
+            self.clock,
+            self,
+            self.opener,
+            self.tick,
+            "acme",
+            lambda: ("api", "db", "files"),
+            lambda: self.observe,
+        )
+        self.comparing: dict[str, Compared] = {}
+        self.marks = Marking(self)
+        self.observation = Observation(
+            self.ledger, self.clock, self.opener, self, self.ledger, self.marks, "w1", self.new_id
+        )
+        self.tick.repairs = self.observation.repairs
+        self.owing = Owing(
+            self.ledger, self.clock, self.tick, self.planner,
+            lambda run, facts, now: self.limits_of(run, facts, now), "w1", self.new_id,
+        )  # fmt: skip
         self.service = Service(
             ledger=self.ledger, clock=self.clock, planner=self.planner, tick=self.tick, inspector=self.inspecting,
             limits=lambda run, facts, now: self.limits_of(run, facts, now), render_metrics=lambda: "",
+            standings=lambda: self.standings,
             observing=lambda: self.observe, version="0", owner="w1", intake=self.inspecting, opener=self.opener,
             reconfigure=dict, wake_workers=self.tick.wake, new_id=self.new_id,
+            sweeper=self.sweeper, heart=self.heart, observation=self.observation, owing=self.owing,
+            backup_to=lambda path: self.ledger.backup(Path(path)),
             tellings=Tellings(self.ledger, self.clock, lambda: self.routes, lambda: self.channels, self.new_id,
                               lambda: Installation("acme", "e1")),
         )  # fmt: skip
+
+    def feel(self, definition: Credential, facts: Facts, known: Mapping[Gen, str]) -> Beat:
+        """A heartbeat: what the test says; as it should be, if it says nothing."""
+        current = current_known(facts)
+        homes = tuple(Felt(str(home), "alive") for home in facts.homes.get(current or Gen(0), ()))
+        return self.beats.get(definition.id, Beat("ours", current, homes=homes))
+
+    def labelled(self, endpoint: str, about: Sequence[Credential]) -> Swept:
+        """The listing of a sweep: what the test says."""
+        return self.swept.get(endpoint, Swept())
+
+    def compare(self, definition: Credential, facts: Facts, known: Mapping[Gen, str]) -> Compared:
+        """What a look at a restored ledger's credential finds: what the test says."""
+        return self.comparing.get(definition.id, Compared(current_known(facts), homes=(Seen("svc@api", "alive", ""),)))
 
     def new_id(self) -> str:
         return next(self.ids)
@@ -284,6 +354,13 @@ class Bench:
             count += 1
             self.tick.hand_out()
         return count
+
+    def work_claims(self) -> None:
+        """Work what was handed out already."""
+        while self.claims:
+            claim = self.claims.pop(0)
+            self.worked.append(claim)
+            self.runner.work(claim)
 
     def finish(self, run: str, most: int = 300) -> RunRow:
         """Work, and move the clock to where the run wakes, until it ended or waits for a person."""

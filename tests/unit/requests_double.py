@@ -41,6 +41,19 @@ QUESTION = {
         {"answer": "go_back", "command": f"rotator runs answer {RUN} go_back --reason TEXT"},
     ],
 }  # fmt: skip
+SWEEP = {
+    "endpoint": "alerta", "at": AT.format(2), "next": AT.format(9), "lists": 1, "blind": [],
+    "counts": {"ours": 3, "stray": 1, "unaccounted": 0, "foreign": 1, "unlabelled": 7},
+    "items": [
+        {"standing": "stray", "why": "listed_though_dead", "says": "ours, and nothing says that it lives",
+         "do": "Nothing: a reconcile ends it.", "kind": "key", "label": "rot-acme-3", "handle": "h3",
+         "principal": "svc@x.example", "installation": "acme", "credential": "orders", "gen": 2, "run": RUN, "held": "",
+         "held_says": ""},
+        {"standing": "foreign", "why": "foreign_label", "says": "another installation made it", "do": "Nothing here.",
+         "kind": "key", "label": "rot-acme-1-9", "handle": "h9", "principal": "svc@x.example",
+         "installation": "acme-1", "credential": None, "gen": None, "run": None, "held": "", "held_says": ""},
+    ],
+}  # fmt: skip
 CREDENTIAL = {
     "id": "orders", "owner": "dba@x.example", "purpose": "the order service's database", "workflows": ["orders"],
     "tier": "T2", "expires": "2027-06-30T00:00:00.000Z", "policy": "standard", "labels": {"team": "ops"},
@@ -101,7 +114,7 @@ class RecordingRequests:
             "installation": "acme-prod", "version": "0.1.0", "now": AT.format(0), "observe": False, "braked": False,
             "counts": counts, "next": [{"credential": "orders", "due": CREDENTIAL["due"], "why": "by_schedule"}],
             "open": [self.views[RUN]], "waiting": [], "debts": [],
-            "brake": None, "freezes": [], "unmanaged": [],
+            "brake": None, "freezes": [], "unmanaged": [], "held": [],
         }, **({"selector": selector} if selector else {}))  # fmt: skip
 
     def freezes(self) -> Json:
@@ -113,6 +126,43 @@ class RecordingRequests:
 
     def release_brake(self, caller: Caller, *, reason: str) -> Json:
         return self._do("release_brake", {"released": True, "due": 70}, caller, reason=reason)
+
+    def explain_debts(self, credential: str) -> Json:
+        tried = {"at": AT.format(2), "run": RUN, "says": "prove g1 dead: inconclusive", "reason": "no_control"}
+        item = {
+            **{key: DEBT[key] for key in ("gen", "home", "state", "since", "label", "handle")}, "tried": [tried],
+            "waits": ["the policy's time has not come (not_due)"], "needs": "3 refusals over at least 120 s (0 so far)",
+            "commands": ["rotator reconcile --repair orders --reason TEXT"],
+        }  # fmt: skip
+        accepted = [{"gen": 3, "home": "orders_b@orders-db", "until": AT.format(9), "by": "uid:0 (root)", "run": RUN}]
+        return self._do("explain_debts", {
+            "credential": credential, "current": [2], "open_run": None, "reconcile": AT.format(8), "items": [item],
+            "accepted": accepted,
+        }, None, credential=credential)  # fmt: skip
+
+    def accept_debt(self, caller: Caller, credential: str, *, gen: int, home: str, until: str, reason: str) -> Json:
+        said = {"credential": credential, "gen": gen, "home": home, "until": until, "reason": reason}
+        return self._do("accept_debt", self.views[RUN], caller, **said)
+
+    def reconcile(self, selection: Selection) -> Json:
+        item = {
+            "credential": "orders", "verdict": "store_newer", "says": "the store has a value unknown to this ledger",
+            "current": 2, "shown": None, "open_run": None, "staged": [4], "unread": [],
+            "homes": [{"home": "orders_a@orders-db", "answer": "alive", "reason": ""}],
+            "beyond": [{"endpoint": "orders-db", "principal": "orders_a", "label": "rot-acme-9", "handle": "k9"}],
+            "commands": ["rotator reconcile --repair orders --reason TEXT"],
+        }  # fmt: skip
+        return self._do("reconcile", {"observe": True, "items": [item]}, None, selection=selection)
+
+    def repair(self, caller: Caller, ids: Sequence[str], *, reason: str) -> Json:
+        return self._do("repair", {"runs": [self.views[RUN]], "refused": []}, caller, ids=ids, reason=reason)
+
+    def end_observing(self, caller: Caller, *, reason: str, unseen: bool) -> Json:
+        done = {"epoch": "e2", "abandoned": [RUN], "unseen": [], "unread": []}
+        return self._do("end_observing", done, caller, reason=reason, unseen=unseen)
+
+    def backup(self, caller: Caller, path: str) -> Json:
+        return self._do("backup", {"path": path, "sequence": 7}, caller, path=path)
 
     def retire_selected(self, caller: Caller, selection: Selection, *, apply: bool, reason: str, ticket: str) -> Json:
         listed = {"workflow": "", "retire": ["orders"], "shared": []}
@@ -216,6 +266,12 @@ class RecordingRequests:
 
     def debts(self, credential: str) -> Json:
         return self._do("debts", {"items": [DEBT]}, credential=credential)
+
+    def strays(self) -> Json:
+        return self._do("strays", {"items": [SWEEP]})
+
+    def sweep(self, caller: Caller, endpoint: str, *, apply: bool, reason: str) -> Json:
+        return self._do("sweep", SWEEP | {"endpoint": endpoint}, caller, endpoint=endpoint, apply=apply, reason=reason)
 
     def pause(self, caller: Caller, selection: Selection, *, reason: str, until: str) -> Json:
         return self._do("pause", {"paused": ["orders"]}, caller, selection=selection, reason=reason, until=until)

@@ -17,6 +17,7 @@ from rotator.daemon.api_routes import ROUTES
 from rotator.daemon.clock import SystemClock
 from rotator.engine.requests import RequestRefused, Selection
 from rotator.settings.problems import ConfigurationRefused, Problem
+from tests.unit.api_rows import NOT_RESTORING, RESTORING
 from tests.unit.http_on_socket import call, parse, raw
 from tests.unit.requests_double import CAMPAIGN, RUN, RecordingRequests
 
@@ -57,6 +58,13 @@ WELL_FORMED = [
     ("POST", "/v1/notify/routes/pages/test", {}, "test_route", {"route": "pages"}),
     ("POST", "/v1/notify/channels/soc/resend", {}, "resend", {"channel": "soc"}),
     ("POST", "/v1/brake/release", {"reason": "seen"}, "release_brake", {"reason": "seen"}),
+    *RESTORING,
+    ("GET", "/v1/strays", None, "strays", {}),
+    ("POST", "/v1/endpoints/api/strays", {}, "sweep", {"endpoint": "api", "apply": False, "reason": ""}),
+    (
+        "POST", "/v1/endpoints/api/strays", {"apply": True, "reason": "seen"}, "sweep",
+        {"endpoint": "api", "apply": True, "reason": "seen"},
+    ),
     (
         "POST", "/v1/retire", {"selection": {"selector": "k=v"}, "apply": False}, "retire_selected",
         {"selection": Selection(selector="k=v"), "apply": False, "reason": "", "ticket": ""},
@@ -106,7 +114,6 @@ WELL_FORMED = [
     ),
     ("POST", f"/v1/runs/{RUN}/back", WHY, "back", {"run": RUN, "reason": "drill"}),
     ("GET", "/v1/debts", None, "debts", {"credential": ""}),
-    ("GET", "/v1/debts?credential=orders", None, "debts", {"credential": "orders"}),
     ("POST", "/v1/pause", {**SOME, **WHY, "until": "2026-12-01T00:00:00Z"}, "pause",
      {"selection": Selection(("orders",)), "reason": "drill", "until": "2026-12-01T00:00:00Z"}),
     ("POST", "/v1/resume", SOME, "resume", {"selection": Selection(("orders",)), "reason": ""}),
@@ -182,6 +189,8 @@ MALFORMED = [
     ("GET", "/v1/credentials?label=a%3Db", None, "unknown field"),
     ("GET", "/v1/notify/deliveries?state=lost", None, "one of waiting"),
     ("POST", "/v1/brake/release", {}, "needs `reason`"),
+    ("POST", "/v1/endpoints/api/strays", {"apply": True}, "needs `reason`"),
+    *NOT_RESTORING,
     ("POST", "/v1/retire", {"selection": {"selector": "k=v"}, "apply": True}, "needs `reason`"),
     ("GET", "/v1/runs?limit=0", None, "`limit`"),
     ("GET", "/v1/runs?limit=nan", None, "`limit`"),

@@ -34,6 +34,9 @@ def complaint(line: str) -> str:
     words = shlex.split(re.sub(r"\s(#|[|;>&]).*$", "", line).replace("…", ""), posix=True)[1:]
     here: click.Command = root
     while words and isinstance(here, click.Group):
+        default = getattr(here, "default", "")
+        if default and words[0] not in here.commands:
+            words = [default, *words]
         found = here.get_command(click.Context(here), words[0])
         if found is None:
             return f"no command {words[0]}"

@@ -51,7 +51,7 @@ def test_a_server_that_is_required_and_has_no_tests_stops_the_run() -> None:
 def test_a_name_that_is_none_stops_the_run() -> None:
     code, said = run(ONE, require="zabix")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert "unknown server 'zabix': one of zabbix, request-tracker, or all" in said
+    assert "unknown server 'zabix': one of zabbix, request-tracker, promtool, or all" in said
 
 
 def test_nobody_runs_them_unasked() -> None:
@@ -63,7 +63,7 @@ def test_nobody_runs_them_unasked() -> None:
 
 
 def test_every_server_is_known_by_its_name_and_all_means_every_one() -> None:
-    assert debian.required("all") == tuple(debian.SERVERS)
+    assert debian.required("all") == (*debian.SERVERS, *debian.TOOLS)
     assert debian.required(" zabbix , zabbix") == ("zabbix",)
     assert debian.required("") == ()
     assert all(name == server.name for name, server in debian.SERVERS.items())

@@ -236,7 +236,7 @@ def test_a_route_takes_events_of_those_that_it_selects() -> None:
 
 def test_every_event_has_words_a_page_and_commands_that_can_be_filled(bench: Bench) -> None:
     page = (Path(__file__).parents[2] / "docs/notifications.md").read_text()
-    facts = (("channel", "mail"), ("route", "r"), ("topic", "refused"))
+    facts = (("channel", "mail"), ("route", "r"), ("topic", "refused"), ("endpoint", "api"))
     for event, kind in EVENTS.items():
         document = words(Notice(event, T0, "k", CredentialId("alpha"), "run-1", facts=facts), bench)
         assert all("{" not in command for command in document["data"]["do"])

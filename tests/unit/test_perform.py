@@ -44,6 +44,17 @@ def test_every_error_has_its_outcome(
     assert "canary" not in repr((wrote, read))
 
 
+@pytest.mark.parametrize("step", [StepKind.INSTALL, StepKind.NEUTRALISE], ids=["a value", "a filler"])
+def test_a_value_that_the_platforms_rules_refuse_is_told_by_that_reason(stand: Stand, step: StepKind) -> None:
+    """The machine makes another value for this reason only: it must come through as the plugin said it."""
+    stand.put(2, "canary-two")
+    stand.platform.answers = {"install": Refused("policy", status=422)}
+    done = stand.do(step)
+    assert (done.outcome.kind, done.outcome.reason) == (OutcomeKind.REFUSED, "policy")
+    assert [request.value.matches(Secret("canary-two")) for _, request, _ in stand.platform.asked] == [True]
+    assert "canary" not in repr(done)
+
+
 def test_a_platforms_wish_to_wait_is_passed_on_as_an_instant(stand: Stand) -> None:
     wait = timedelta(seconds=7)
     stand.put(2, "canary-two")

@@ -82,7 +82,7 @@ def live(path: Path) -> Iterator[Live]:
 
 @pytest.mark.parametrize(
     "key",
-    ["readonly: {principal: r, value: {file: /r}}", "origins: ['https://b.example']", "limits: {concurrency: 2}"],
+    ["readonly: {principal: r, value: {file: /r}}", "origins: ['https://b.example']", "limit: {concurrency: 2}"],
 )
 def test_a_key_without_an_effect_is_refused_as_unknown(key: str) -> None:
     text = TEXT.replace("DAEMON", "").replace("ADMIN", "/a").replace("FOLDER", "/f").replace("PORT", "9464")
@@ -122,7 +122,7 @@ def test_history_says_whether_versions_with_a_dead_value_stay(
     clock = SystemClock()
     with live(path) as one:
         definition = definitions(one.settings)[CredentialId("sync")]
-        store, slot = one.store("main"), slot_of(definition)
+        store, slot = one.stores["main"], slot_of(definition)
         assert isinstance(store, LocalStore)
         first = store.deposit("app/s", "key", Secret("old"), {}, replace=False)
         store.stage_current(slot, 1)

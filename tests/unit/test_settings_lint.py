@@ -67,6 +67,18 @@ def test_what_is_meant_gives_no_finding():
 
 
 CASES = [
+    (
+        "config: {root: /srv}}",
+        "config: {root: /srv}, limits: {concurrency: ^16}}",
+        "CFG-LIMITS",
+        "it never has 16 at once",
+    ),
+    (
+        "config: {root: /srv}}",
+        "config: {root: /srv}, limits: {rate: 10/1s, burst: ^11}}",
+        "CFG-LIMITS",
+        "a burst of 11 is more than the 10 calls",
+    ),
     ("policies:\n", "policies:\n  ^idle: {every: 9d, overlap: 1h}\n", "CFG-UNUSED", "no credential has this policy"),
     ("endpoints:\n", "endpoints:\n  ^idle: {plugin: file, config: {root: /x}}\n", "CFG-UNUSED", "no credential names"),
     ("stores:\n", "stores:\n  ^idle: {type: local, path: /s, key: {file: /k}}\n", "CFG-UNUSED", "nothing is kept in"),

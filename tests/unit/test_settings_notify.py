@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rotator.engine.delivery import Route
 from rotator.engine.selectors import parse
-from rotator.settings.loader import load_text
+from rotator.settings.loader import load, load_text
 from rotator.settings.models import from_json, to_json
 from rotator.settings.notify import MailChannel, Notify, WebhookChannel, routes_of
 from rotator.settings.problems import ConfigurationRefused
@@ -99,3 +101,25 @@ def test_mail_without_tls_goes_to_this_machine_only() -> None:
     notify = load_text(WHOLE + text).configuration.notify
     assert notify is not None
     assert isinstance(notify.channels["oncall"], MailChannel)
+
+
+@pytest.mark.parametrize(("path", "place"), [("notify/soc", "soc.secrets.0"), ("notify/smtp", "oncall.login.value")])
+def test_a_store_that_is_nowhere_is_told_with_the_nearest_name_beside_what_else_is_wrong(path: str, place: str) -> None:
+    text = (WHOLE + GOOD).replace(f"store: main, path: {path}", f"store: mian, path: {path}")
+    with pytest.raises(ConfigurationRefused) as refused:
+        load_text(text.replace("expiry_before: [14d, 2d]", "expiry_before: soon"))
+    told = {one.where: one for one in refused.value.problems}
+    lost = told[f"notify.channels.{place}.store"]
+    assert (lost.code, lost.suggestion) == ("CFG-UNKNOWN-REF", "main")
+    assert any(where.startswith("notify.expiry_before") for where in told)
+    assert len([one for one in refused.value.problems if one.code == "CFG-UNKNOWN-REF"]) == 1
+
+
+def test_who_is_told_of_what_does_not_stand_in_a_folder_of_another_section(tmp_path: Path) -> None:
+    """Its owners may change that section only."""
+    (tmp_path / "rotator.yaml").write_text(WHOLE)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "team.yaml").write_text(f"apiVersion: rotator/v1\npolicies: {{}}\n{GOOD}")
+    with pytest.raises(ConfigurationRefused) as refused:
+        load(tmp_path)
+    assert [(one.code, one.where) for one in refused.value.problems] == [("CFG-WRONG-FOLDER", "notify")]

@@ -18,7 +18,9 @@ from rotator.effects.stores.reasons import REASONS
 from rotator.effects.stores.vault_wrapped import INCIDENTS
 from rotator.engine.inspection import Incident
 from rotator.ledger import SqliteLedger, open_ledger
+from rotator.settings.connections import Daemon
 from rotator.settings.problems import ConfigurationRefused
+from rotator.settings.values import FileRef
 from tests.lab.tls import Authority
 from tests.unit.engine_bench import Bench
 
@@ -112,7 +114,14 @@ def test_every_incident_has_words() -> None:
 
 
 def test_notes_stand_beside_the_ledger() -> None:
-    assert notes_of(Path("/var/lib/rotator/ledger.db")) == Path("/var/lib/rotator/ledger.db.unwrapped")
+    daemon = Daemon(
+        ledger="/var/lib/rotator/ledger.db",
+        fingerprint_key=FileRef(file="/etc/rotator/fingerprint.key"),
+        socket="/run/rotator/api.sock",
+    )
+    assert notes_of(daemon) == Path("/var/lib/rotator/ledger.db.unwrapped")
+    shared = daemon.model_copy(update={"ledger": "postgresql://rotator@db.example/rotator"})
+    assert notes_of(shared) == Path("/run/rotator/api.sock.unwrapped")
 
 
 def test_incident_is_a_metric_with_store_and_reason(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that only look: status, credentials, explain, plan, verify, debts, certificate."""
+"""Commands that only look: status, credentials, explain, plan, verify, certificate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rotator.cli.grammar import command, session_of
 from rotator.cli.pages import certificate_page, explain_page, plan_page, status_page
 from rotator.cli.screen import Screen, when
 from rotator.cli.session import Session
-from rotator.cli.telling import debts_table
 
 _exit_code = click.option("--exit-code", is_flag=True, help="Exit 10 when there is something to do or to look at.")
 
@@ -128,24 +127,6 @@ def verify(session: Session, selection: dict[str, Any]) -> int:
 
 def _seen(home: dict[str, Any]) -> str:
     return f"{home['answer']} ({home['reason']})" if home.get("reason") else str(home["answer"])
-
-
-@command("debts", short_help="Old values that are not yet proven dead.")
-@click.argument("credential", required=False, default="", shell_complete=complete_ids)
-@_exit_code
-@session_of
-def debts(session: Session, credential: str, exit_code: bool) -> int:
-    """Every value that should be dead and is not proven dead. A debt leaves only by proof or by a person's word."""
-    answer = session.client.get("/v1/debts", [("credential", credential)] if credential else [])
-
-    def paint(screen: Screen) -> None:
-        if answer["items"]:
-            debts_table(screen, answer["items"])
-        else:
-            screen.line("no debts")
-
-    session.show(answer, paint)
-    return exits.FINDINGS if exit_code and answer["items"] else exits.OK
 
 
 @command("certificate", short_help="The evidence of a campaign: each value, each proof.")

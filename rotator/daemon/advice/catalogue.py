@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rotator.effects.stores.reasons import REASONS as STORE_REASONS
+from rotator.engine import findings
 from rotator.machine import reasons as machine
 from rotator.plugin_api.errors import RESERVED
 from rotator.settings.problems import CODES as CONFIGURATION_CODES
@@ -47,6 +48,8 @@ def entries(plugins: Mapping[str, Mapping[str, str]] | None = None) -> list[Entr
     found += _said("turn", machine.TURNS, state.TURNS)
     found += _said("detail", machine.DETAILS, state.DETAILS)
     found += _said("objection", machine.OBJECTIONS, state.OBJECTIONS)
+    for group, words in findings.ALL.items():
+        found += _written(group, words)
     found += _written(LEDGER, state.LEDGER)
     found += _written("readiness", state.READINESS)
     return found

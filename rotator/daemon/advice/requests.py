@@ -66,6 +66,20 @@ REQUESTS: Final[dict[str, tuple[str, str]]] = {
         "Run it as the daemon's user or as root, or add your uid to `daemon.allow_uids` and restart the daemon. It "
         "knows you by the uid of your process, nothing else.",
     ),
+    "ROT-MARK-UNREAD": (
+        "A store did not say its mark, so nobody knows which serials the lost time has used.",
+        "Make the store answer (`rotator doctor`); or `rotator observe end --unseen --reason TEXT`: then a distance is "
+        "kept that is larger than what one mark covers.",
+    ),
+    "ROT-NOT-OBSERVING": ("The daemon does not observe: there is nothing to end.", "Nothing."),
+    "ROT-NOT-OWED": (
+        "What was to be accepted is no debt: it serves, is proven dead, was accepted already, or was never there.",
+        "`rotator debts explain ID` lists what is owed, with whole commands.",
+    ),
+    "ROT-UNSEEN": (
+        "Nobody has looked at some credentials since the ledger was restored.",
+        "`rotator reconcile --all`; or `rotator observe end --unseen --reason TEXT`.",
+    ),
     "ROT-NOT-CONFIRMED": ("You said no, or another name than the one asked for. Nothing was done.", "Nothing."),
     "ROT-NOT-FOUND": (
         "There is no such credential, run, campaign or workflow; or (said by a platform) no such account or object.",
@@ -143,6 +157,7 @@ CONFIGURATION: Final[dict[str, str]] = {
     "CFG-BAD-ENUM": "The message lists the words.",
     "CFG-BAD-ID": "Lower-case letters, digits and hyphens; the message says what is allowed here.",
     "CFG-BAD-PATH": "Take out empty parts, `.`, `..` and a leading `/`. Files are named by their full path.",
+    "CFG-BAD-RATE": "Write calls in a span: `50/1s`, `600/1m`, `5000/1h`, or `none`.",
     "CFG-BAD-REFERENCE": "Correct it; a `$` that is meant as such is written `$$`.",
     "CFG-BAD-SELECTOR": "Write `team=itsm, tier in (T0, T1)`; the message names the column. `rotator help selectors`.",
     "CFG-BAD-TIME": 'A day is `2027-06-30`, a time of day `"01:00"` in quotes, a moment has its zone.',
@@ -152,6 +167,7 @@ CONFIGURATION: Final[dict[str, str]] = {
     "CFG-EMPTY": "Fill it in, or take the key out.",
     "CFG-ENDPOINT-IN-USE": "Put the endpoint back. Before it may go, retire what lives there.",
     "CFG-EXPIRY-NEAR": "A warning. Say a new day if the credential is still needed, or retire its workflow.",
+    "CFG-LIMITS": "A warning. The message says what is done instead.",
     "CFG-MISSING": "Add the key; `docs/configuration.md` describes it.",
     "CFG-NO-EXPIRY": "Add `expires`: the day on which somebody must say again that it is needed.",
     "CFG-NO-OWNER": "Add `owner`: who answers for it.",

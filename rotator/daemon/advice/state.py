@@ -10,8 +10,12 @@ HOLDS: Final[dict[str, str]] = {
     "outside_window": "It goes on when the window opens. A run that a person opens is not held by the window.",
     "brake": "Too many fell due at once. See *The brake* above.",
     "approval": "Have the plan approved.",
-    "breaker": "The endpoint fails. It is tried again by itself: `rotator plugins try ENDPOINT` shows its state.",
-    "rate": "Passes by itself.",
+    "breaker": "It fails, or refuses the acting account. It is tried again by itself, ever more rarely; `rotator status` "
+    "says until when. Mend it, then `rotator plugins try ENDPOINT`: what works there closes the breaker. See "
+    "[limits](limits.md).",
+    "rate": "Passes by itself. Emergencies have tokens of their own. See [limits](limits.md).",
+    "busy": "Passes by itself: it is woken when a place is free. More at once: `limits.concurrency` of the endpoint.",
+    "repeats": "Passes by itself: first calls come before repeats. See [limits](limits.md).",
     "probe_budget": "Passes by itself: more refused tries would lock the account (`traits.probe_limit`).",
 }
 DUE: Final[dict[str, str]] = {
@@ -78,20 +82,56 @@ OBJECTIONS: Final[dict[str, str]] = {
     "issued_without_list": "The kind lacks a `list`: extend the plugin or pack.",
 }
 LEDGER: Final[dict[str, tuple[str, str]]] = {
-    "locked": ("Another program holds the file locked.", "Find it (`fuser LEDGER`); copies are made while it works."),
-    "read_only": ("The file or its folder cannot be written.", "Owner and mode of the folder; a read-only mount."),
+    "locked": (
+        "Another program holds the file, or rows of the database, locked for too long.",
+        "Find it (`fuser LEDGER`; `pg_stat_activity`); copies are made while it works.",
+    ),
+    "read_only": (
+        "The file or its folder cannot be written; or PostgreSQL only reads, or the role may not write.",
+        "Owner and mode of the folder; a read-only mount. PostgreSQL: name the primary; the role owns the database.",
+    ),
     "disk_full": ("No space is left. Nothing was recorded and nothing was sent.", "Make room; runs go on."),
     "damaged": (
-        "SQLite finds the file damaged.",
+        "The database finds its own files damaged.",
         "Stop the daemon, keep the file, restore the newest copy: *A restored ledger* above.",
     ),
     "constraint": ("A rule of the database was broken: a bug.", "Report it. Nothing was recorded."),
     "missing_directory": ("The folder of `daemon.ledger` does not exist.", "Make it, 0700, of the daemon's user."),
-    "unavailable": ("The file cannot be used, for a reason of the system.", "Is it a local disk? WAL needs one."),
-    "newer_schema": ("The file was written by a newer release.", "Start that release, or restore an older copy."),
-    "not_a_ledger": ("The file is something else.", "Correct `daemon.ledger`. It was not touched."),
+    "unavailable": (
+        "The file cannot be used, for a reason of the system; or PostgreSQL does not answer. Nothing was recorded.",
+        "Is it a local disk? WAL needs one. PostgreSQL: address, certificate, server. Runs go on when it answers.",
+    ),
+    "outcome_unknown": (
+        "The connection was lost with the answer to a COMMIT, and what became of it could not be found out in time.",
+        "Look before it is done again: `rotator runs list`. A worker lets its run go; the next one reads.",
+    ),
+    "password_missing": (
+        "The file of `daemon.ledger_password` cannot be read.",
+        "Make it, 0600, of the daemon's user.",
+    ),
+    "password_mode": ("Others may read the file of `daemon.ledger_password`.", "`chmod 600 FILE`."),
+    "password_refused": (
+        "PostgreSQL refuses the login.",
+        "Compare role, password file and `pg_hba.conf`. A changed password is read at the next login.",
+    ),
+    "missing_database": (
+        "The database of `daemon.ledger` does not exist.",
+        "`CREATE DATABASE`, owned by the role; its tables are made by the first start.",
+    ),
+    "newer_schema": ("The ledger was written by a newer release.", "Start that release, or restore an older copy."),
+    "not_a_ledger": (
+        "The file, or the schema `rotator` of the database, is something else.",
+        "Correct `daemon.ledger`. It was not touched.",
+    ),
     "second_daemon": ("Another daemon works on this ledger.", "Stop one of the two."),
     "backup_exists": ("The copy's file exists.", "Choose another name."),
+    "missing_file": ("There is no such file.", "Name the copy; `rotator ledger backup FILE` makes one."),
+    "same_file": ("The copy is the ledger itself.", "Name a copy that stands elsewhere."),
+    "not_founded": ("The copy was never a daemon's ledger: it has no installation.", "Choose another copy."),
+    "is_postgresql": (
+        "The ledger is in PostgreSQL: a copy by this command would know neither its snapshots nor its roles.",
+        "`pg_dump` and `pg_restore` of its database, or the server's own backups: see `docs/restore.md`.",
+    ),
     "closed": ("The ledger was closed while somebody waited for it: the daemon stops.", "Nothing."),
     "lease_lost": ("Another worker has the run. This one stopped; nothing was recorded by it.", "Nothing."),
     "run_open": ("The credential has an open run.", "`rotator runs watch RUN`."),

@@ -150,6 +150,8 @@ class At:
     minting: bool = False
     borrowed: bool = False
     """Whether the actor's login came from an earlier call."""
+    exchanges: int = 0
+    """How many requests were made in this call."""
 
     def send(self, request: HttpRequest) -> Response:
         """One exchange by a declared route. Raises Failed, OutcomeUnknown or Misconfigured by how far it came."""
@@ -159,6 +161,7 @@ class At:
             raise Failed("deadline", unsent=True)
         agent = user_agent(self.agent_version, self.ability, self.run)
         outgoing = rendered(request, self.connection.plugin.routes, self._base(request.base), agent)
+        self.exchanges += 1
         try:
             got = self.transport.exchange(outgoing, self.remaining())
         except NotSent as fault:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from rotator.effects.platforms import Call
 from rotator.effects.transport import Transport
+from rotator.engine.protection import Heard, Listener, Nobody, Target, endpoint
 from rotator.plugin_api import (
     RESERVED,
     Actor,
@@ -52,6 +53,7 @@ from rotator.plugin_api import (
 
 from .echo import LONGEST, Oversized, is_one_of, plain_strings, repeats, secrets_in
 from .endpoint import WRITING, Acting, At, Clock, Connection, Logins, make_config
+from .hearing import in_error, in_response
 
 MOST_PAGES: Final = 1000
 MOST_ROWS: Final = 100_000
@@ -64,9 +66,10 @@ R = TypeVar("R")
 class Gateway:
     """What all platforms of a daemon share: the clock, the version in the User-Agent, the actors' short logins."""
 
-    def __init__(self, clock: Clock, version: str) -> None:
+    def __init__(self, clock: Clock, version: str, listener: Listener | None = None) -> None:
         self.clock = clock
         self.version = version
+        self.listener = listener or Nobody()
         self.logins = Logins(clock)
 
     def platform(
@@ -126,6 +129,9 @@ class HostedPlatform:
         except PluginError as error:
             return Inconclusive(reason=error.reason)
         found = self.probe(call, ProbeRequest(target=self._admin_of(acting), value=acting.value))
+        if isinstance(found, Alive | Rejected):
+            said = Heard.ADMITTED if isinstance(found, Alive) else Heard.REFUSED
+            self.gateway.listener.heard(self._target, said, 0)
         return Inconclusive(reason=found.reason) if isinstance(found, Rejected) else found
 
     def install(self, call: Call, request: InstallRequest) -> Installed:
@@ -169,6 +175,8 @@ class HostedPlatform:
             found: Probed = self._run(ability, slot, call, request, (Alive, Rejected, Inconclusive))
         except PluginError as error:
             return Inconclusive(reason=error.reason, retry_after=error.retry_after)
+        if isinstance(found, Inconclusive) and found.retry_after is not None:
+            found = replace(found, retry_after=self._bounded(found.retry_after))
         if isinstance(found, Rejected | Inconclusive) and not self._is_declared(found.reason):
             return Inconclusive(reason="unexplained")
         return found
@@ -189,14 +197,19 @@ class HostedPlatform:
         names = frozenset(plain_strings((request, self.admin)))
         held = [one for one in (at.actor.value, *secrets_in(request)) if not is_one_of(one, names)]
         failure: PluginError
+        began = self.gateway.clock.monotonic()
         try:
             with at.closing:
                 response = slot(at, request)
-            return self._checked(ability, response, [*held, *at.minted], expected)
+            response = self._checked(ability, response, [*held, *at.minted], expected)
+            self._heard(in_response(ability, response, acting=self.admin_value is not None), max(1, at.exchanges))
+            return response
         except _ERRORS as error:
             failure = self._passed(ability, error, [*held, *at.minted], at)
         except Exception:
             failure = _bug(ability, "plugin_bug")
+        took = self.gateway.clock.monotonic() - began
+        self._heard(in_error(failure, took, until - began), max(at.exchanges, 0 if failure.unsent else 1))
         # Raised here and not above: `from None` hides what went before, it does not drop it.
         raise failure from None
 
@@ -213,6 +226,17 @@ class HostedPlatform:
         if echoed:
             raise _bug(ability, "echo")
         return response
+
+    @property
+    def _target(self) -> Target:
+        return endpoint(self.connection.name)
+
+    def _heard(self, said: tuple[Heard, int | None], calls: int) -> None:
+        self.gateway.listener.heard(self._target, said[0], calls, said[1])
+
+    def _bounded(self, wait: timedelta) -> timedelta:
+        """What the platform asks to wait, never beyond what is allowed here."""
+        return min(wait, timedelta(milliseconds=self.gateway.listener.longest(self._target)))
 
     def _at(self, ability: str, call: Call, until: float) -> At:
         acting = Acting(Secret("")) if self.admin_value is None else self._login(self.admin_value)
@@ -257,7 +281,7 @@ class HostedPlatform:
             return _bug(ability, "echo")
         if reason == "acting_refused":
             self.gateway.logins.drop(self.connection.name)
-        wait = error.retry_after if isinstance(error.retry_after, timedelta) else None
+        wait = self._bounded(error.retry_after) if isinstance(error.retry_after, timedelta) else None
         made = next(one for one in _ERRORS if isinstance(error, one))
         if at.borrowed and reason == "acting_refused" and made is Misconfigured:
             made = Failed  # perhaps only the kept login is stale: the next try logs in anew

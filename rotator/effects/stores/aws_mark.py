@@ -25,19 +25,19 @@ def read_mark(secret: OneSecret) -> Mark | None:
 
 
 def write_mark(secret: OneSecret, names: Names, mark: Mark) -> None:
-    """Write the mark unless a higher one of the same epoch stands. Descriptions have no compare-and-set: a request that
+    """Write the mark over the one that stands (`Mark.over`). Descriptions have no compare-and-set: a request that
     lands late can set it back to what was true a moment before, until the next run's mark."""
-    text = json.dumps({"epoch": mark.epoch, "sequence": mark.sequence})
     for _ in range(_ROUNDS):
         described = secret.describe()
         if described is None:
-            secret.create(names.other_token("mark", ""), "", description=text)
+            secret.create(names.other_token("mark", ""), "", description=_text(mark))
             continue
         standing = _mark(described.raw.get("Description"))
-        if standing is not None and standing.epoch == mark.epoch and standing.sequence >= mark.sequence:
+        wanted = mark.over(standing)
+        if wanted == standing:
             return
         try:
-            secret.describe_as(text)
+            secret.describe_as(_text(wanted))
         except Missing:
             continue
         return
@@ -51,5 +51,11 @@ def _mark(text: object) -> Mark | None:
         return None
     if not isinstance(fields, dict):
         return None
-    epoch, sequence = fields.get("epoch"), fields.get("sequence")
-    return Mark(epoch, sequence) if isinstance(epoch, str) and type(sequence) is int else None
+    epoch, sequence, serials = fields.get("epoch"), fields.get("sequence"), fields.get("serials", 0)
+    if not isinstance(epoch, str) or type(sequence) is not int:
+        return None
+    return Mark(epoch, sequence, serials if type(serials) is int else 0)
+
+
+def _text(mark: Mark) -> str:
+    return json.dumps({"epoch": mark.epoch, "sequence": mark.sequence, "serials": mark.serials})

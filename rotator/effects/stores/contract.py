@@ -52,10 +52,20 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The high-water mark of a ledger, kept in the store: a ledger older than it starts in observe mode."""
+    """The high-water mark of a ledger, kept in the store: a ledger older than it starts in observe mode. `serials`: no
+    label of this installation, of whatever epoch, has a higher serial; 0: written by a release that did not say."""
 
     epoch: str
     sequence: int
+    serials: int = 0
+
+    def over(self, standing: Mark | None) -> Mark:
+        """What is to stand after this one was written over `standing`: in an epoch the sequence only grows, and the
+        serials never fall, in whatever epoch."""
+        if standing is None:
+            return self
+        sequence = max(self.sequence, standing.sequence) if self.epoch == standing.epoch else self.sequence
+        return Mark(self.epoch, sequence, max(self.serials, standing.serials))
 
 
 class ForeignError(Exception):
@@ -138,7 +148,7 @@ class Store(Protocol):
         ...
 
     def mark(self, mark: Mark) -> None:
-        """Write the high-water mark (never lower than the one that stands in the same epoch)."""
+        """Write the high-water mark over the one that stands (`Mark.over`: nothing of it ever gets lower)."""
         ...
 
     def read_mark(self) -> Mark | None:

@@ -243,12 +243,12 @@ class KeyValueStore:
         """See the contract."""
         path = self._places.mark
         shelf, now = self._consistent(path)
-        wanted = Content({"epoch": mark.epoch, "sequence": str(mark.sequence)})
         for _ in range(_ROUNDS):
             standing = _mark(now)
-            if standing is not None and standing.epoch == mark.epoch and standing.sequence >= mark.sequence:
+            wanted = mark.over(standing)
+            if wanted == standing:
                 return
-            if shelf.write(path, wanted, 0 if now is None else now.version) is not None:
+            if shelf.write(path, _marked(wanted), 0 if now is None else now.version) is not None:
                 return
             now = shelf.read(path)
         raise Failed("store_contended")
@@ -278,4 +278,9 @@ def _mark(entry: Entry | None) -> Mark | None:
     epoch, sequence = content.text("epoch"), content.text("sequence")
     if epoch is None or sequence is None or not sequence.isdecimal():
         return None
-    return Mark(epoch, int(sequence))
+    serials = content.text("serials") or "0"
+    return Mark(epoch, int(sequence), int(serials) if serials.isdecimal() else 0)
+
+
+def _marked(mark: Mark) -> Content:
+    return Content({"epoch": mark.epoch, "sequence": str(mark.sequence), "serials": str(mark.serials)})

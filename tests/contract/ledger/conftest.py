@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from rotator.engine.ports import Ledger
+from tests.lab.postgres import Postgres
 
-from .drivers import DRIVERS, Driver
+from .drivers import DRIVERS, Driver, postgresql_driver, sqlite_driver
 
 
-@pytest.fixture(params=sorted(DRIVERS))
+@pytest.fixture(params=DRIVERS)
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
-    return DRIVERS[request.param](tmp_path)
+    if request.param == "sqlite":
+        return sqlite_driver(tmp_path)
+    server: Postgres = request.getfixturevalue("postgres")
+    return postgresql_driver(server, tmp_path)
 
 
 @pytest.fixture

@@ -35,6 +35,14 @@ def test_a_new_ledger_belongs_to_nobody_and_is_empty(ledger: Ledger) -> None:
     assert (ledger.sequence(), ledger.count_due(T0), ledger.due(T0, 10)) == (0, 0, [])
 
 
+def test_a_restored_ledger_gets_another_epoch_and_is_still_ours(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="not_founded"):
+        ledger.renew("e2")
+    ledger.found(Installation("acme", "e1", "check"))
+    ledger.renew("e2")
+    assert ledger.installation() == Installation("acme", "e2", "check")
+
+
 def test_it_is_founded_once_and_the_fingerprint_check_is_set_once(ledger: Ledger) -> None:
     ledger.found(Installation("acme", "e1"))
     ledger.found(Installation("acme", "e1", "check"))
