@@ -45,6 +45,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.clock.off": _event(
         "This machine's clock differs from the database's, by so many milliseconds; the database's counts.", "ahead"
     ),
+    "daemon.deadman.failed": _event("The dead man's ping did not arrive; the next one is tried.", "code"),
     "daemon.courier.ledger": _event("The courier could not read or write the ledger; it tries again.", "code"),
     "daemon.courier.tried": _event(
         "A message was handed to a channel; `code` says what came of it.", "channel", "notice", "state", "code"
@@ -72,8 +73,13 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "ours",
         "theirs",
     ),
+    "daemon.mark.serial_unkept": _event(
+        "No store keeps the ceiling of serials for the moment; labels go on, a restore leaps further.", "serial"
+    ),
     "daemon.mark.unread": _event("A store's mark of the ledger could not be read.", "store", "reason"),
     "daemon.mark.unwritten": _event("A store's mark of the ledger could not be written.", "store", "reason"),
+    "daemon.rounds.bug": _event("A sweep or a heartbeat met a bug; the next round begins anew.", "error"),
+    "daemon.rounds.ledger": _event("A round could not read or write the ledger; it tries again.", "code"),
     "daemon.reload.failed": _event("The configuration could not be read anew; the old one stands whole.", "code"),
     "daemon.signal.hurry": _event(
         "A second signal: the daemon stops without waiting for the steps in progress.", "signal"
@@ -85,6 +91,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "daemon.tick.caught_up": _event("The machine's clock was set back; the next tick was moved to now.", "ahead"),
     "daemon.tick.failed": _event("A tick raised; the next one comes as planned."),
     "daemon.uncaught": _event("An exception that nobody caught ended a thread or a destructor.", "thread"),
+    "daemon.watchdog.bug": _event("The watchdog met a bug; its next look begins anew.", "error"),
+    "daemon.watchdog.ledger": _event("The watchdog could not read the ledger; it tries again.", "code"),
     "daemon.worker.bug": _event("A worker met a bug; the run is taken up again when its lease is over.", "error"),
     "daemon.worker.ledger": _event("A worker could not write to the ledger; the run is taken up again.", "code"),
     "effects.notice.bug": _event("A channel met a bug; the message is tried again.", "channel", "error"),
@@ -98,9 +106,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "failures",
     ),
     "engine.breaker.tried": _event("One step tries an endpoint or store that is left alone.", "target"),
+    "engine.heartbeat": _event("A credential was looked at between rotations.", "finding", "place", "reason"),
     "engine.queue.ledger": _event("A run that waited for a place could not be woken; it comes by itself.", "code"),
     "engine.run.ended": _event("A run ended.", "ending"),
     "engine.run.lease_lost": _event("Another worker has the run; this one stopped at once."),
+    "engine.sweep": _event("An endpoint was swept by label; so many runs were opened for strays.", "opened"),
     "engine.step.done": _event(
         "A step was performed and its outcome is committed next.", "step", "gen", "outcome", "reason"
     ),

@@ -33,7 +33,9 @@ MEANINGS = {
     "credentials": "id format definition facts facts_sequence managed adopted_at last_success_at next_due_at due_why"
     " pause open_run",
     "runs": "id credential kind format definition plan actor reason campaign opened_at ended_at ending wake_at woken_at"
-    " held_why owner fence lease_until last_sequence",
+    " held_why owner fence lease_until last_sequence urgent",
+    "budgets": "sort name full_us why failures since until opened probing_until wait_until",
+    "heartbeats": "credential next_at at finding since place reason",
     "journal": "sequence run at fence actor format event observed",
     "placements": "credential gen endpoint principal state since owed_since label handle",
     "probes": "sequence endpoint principal at",

@@ -63,7 +63,9 @@ CASES = (
     Case(
         "mark",
         lambda s, slot, v: s.mark(Mark("epoch", 7)),
-        lambda d, slot: d.look(f"rotator/{d.installation}/_mark") == {"epoch": "epoch", "sequence": "7"},
+        lambda d, slot: (
+            d.look(f"rotator/{d.installation}/_mark") == {"epoch": "epoch", "sequence": "7", "serials": "0"}
+        ),
     ),
 )
 READS: tuple[tuple[str, Callable[[Store, Slot], object]], ...] = (
