@@ -11,8 +11,8 @@ HOLDS: Final[dict[str, str]] = {
     "brake": "Too many fell due at once. See *The brake* above.",
     "approval": "Have the plan approved.",
     "breaker": "It fails, or refuses the acting account. It is tried again by itself, ever more rarely; "
-    "`rotator status` says until when. Mend it, then `rotator plugins try ENDPOINT`: what works there closes the breaker. See "
-    "[limits](limits.md).",
+    "`rotator status` says until when. Mend it, then `rotator plugins try ENDPOINT`: what works there closes the "
+    "breaker. See [limits](limits.md).",
     "rate": "Passes by itself. Emergencies have tokens of their own. See [limits](limits.md).",
     "busy": "Passes by itself: it is woken when a place is free. More at once: `limits.concurrency` of the endpoint.",
     "repeats": "Passes by itself: first calls come before repeats. See [limits](limits.md).",
