@@ -99,7 +99,7 @@ def accepted() -> tuple[Configuration, ...]:
         make("alternating + twin, twice", alternating(), debt=True, runs=(R, R), consumers=0),
         make("o + debt: rotate, contain", o, debt=True, runs=(R, C), consumers=0),
         make("o + debt: rotate, retire", o, debt=True, runs=(R, X), consumers=0),
-        # What was accepted may be what sits in the slot: a reconcile then finds nothing, and the rotation is the way on.
+        # What was accepted may sit in the slot: a reconcile then finds nothing, and the rotation is the way on.
         make("in place: rotate, reconcile, rotate", in_place(), runs=(R, AGAIN, R), consumers=0),
         make("alternating + twin: rotate, retire", alternating(), debt=True, runs=(R, X), consumers=0),
     )
