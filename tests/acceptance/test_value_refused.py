@@ -22,6 +22,8 @@ from tests.lab.postgres import Postgres
 from tests.lab.process import wait_until
 from tests.lab.shapes import staged, stored
 
+pytestmark = pytest.mark.long
+
 MADE = re.compile(r"make g(\d+) and stage it in the store: done")
 WHY = ("--reason", "acceptance")
 NAME = "intake"

@@ -23,7 +23,7 @@ from tests.lab.truth import watch
 
 from .stand import LEASE_S, Replica, Stand
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 _numbers = itertools.count(1)
 
 

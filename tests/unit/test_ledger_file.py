@@ -222,6 +222,8 @@ def test_a_file_that_cannot_be_written_is_refused(mode: int) -> None:
         with nobody(), refused("read_only"):
             open_ledger(directory / "new.db")
         directory.chmod(0o755)
+        for file in directory.iterdir():
+            file.chmod(0o600)  # a plain user may not write them either until then
         open_ledger(path).close()
 
 
