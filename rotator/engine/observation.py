@@ -131,9 +131,9 @@ class Observation:
             raise RequestRefused("ROT-NOT-ADOPTED", "it is not adopted yet", exit=CONFLICT)
         observing = self.marks.observing()
         if observing:
-            self._begin()
             if row.open_run is not None and row.open_run not in self._looked().repairs:
                 self._abandon(row.open_run, f"{actor}: {reason}")
+            self._lost_until_now()
         run = self.opener.open(row.definition.id, Order(RunKind.RECONCILE, actor, reason))
         if observing:
             looked = self._looked()
@@ -170,12 +170,11 @@ class Observation:
         if silent and not unseen:
             says = f"no mark could be read of store {', '.join(silent)}"
             raise RequestRefused("ROT-MARK-UNREAD", says, exit=HELD, hint="rotator doctor")
-        self._begin()
         repairs = self.repairs()
         left = [run for run in self.ledger.runs(open_only=True, limit=100_000) if run.id not in repairs]
         for run in left:
             self._abandon(run.id, f"{actor}: {reason}")
-        self.ledger.keep_document(LOST, str(self.ledger.sequence()))
+        self._lost_until_now()
         epoch = self.new_id()
         self.marks.renew(epoch, max((getattr(mark, "serials", 0) for mark in marks.values()), default=0))
         self._keep(Looked())
@@ -215,10 +214,12 @@ class Observation:
             beyond += [one for one in here if Label(one.label) not in ours]
         return replace(found, beyond=beyond)
 
-    def _begin(self) -> None:
-        """The copy's high-water mark is what the lost time is measured from; nothing is appended before it is kept."""
-        if self.ledger.document(LOST) is None or not self._looked().repairs:
-            self.ledger.keep_document(LOST, str(self.ledger.sequence()))
+    def _lost_until_now(self) -> None:
+        """Whatever the ledger knows now may be older than the world: also what was appended to abandon a run. By the
+        facts' own numbers too: on PostgreSQL the high-water mark counts rows, and numbers leave gaps. Too late does no
+        harm, numbers leap once more."""
+        known = [row.facts_sequence for row in self.ledger.credentials()]
+        self.ledger.keep_document(LOST, str(max(self.ledger.sequence(), *known, 0)))
 
     def _abandon(self, run: RunId, actor: str) -> None:
         """End it with things as they are: its open intent stays in the facts and is looked at by the next run."""

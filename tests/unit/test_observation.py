@@ -211,3 +211,24 @@ def test_the_question_of_a_repair_can_be_answered_while_observing(bench: Bench) 
     assert bench.run(run).ending is Ending.ABANDONED
     assert isinstance(bench.events(run)[0], Opened)
     assert [e for e in bench.events(run) if isinstance(e, Intended)]
+
+
+def test_a_repair_that_abandons_a_run_counts_it_as_of_the_lost_time(bench: Bench) -> None:
+    """What was appended to abandon it must not make the facts look newer than the copy."""
+    bench.rotate()
+    bench.claims.clear()
+    bench.ledger.end_leases()  # as every start does with a file
+    bench.observe = True
+    opened = bench.service.repair(ME, ["alpha"], reason="drill")["runs"][0]["id"]
+    first = bench.events(opened)[0]
+    assert isinstance(first, Opened)
+    assert first.floor >= LEAP
+
+
+def test_numbers_with_gaps_are_measured_by_the_facts_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL the high-water mark counts rows: it is lower than the numbers that the facts have."""
+    bench.observe = True
+    monkeypatch.setattr(bench.ledger, "sequence", lambda: 1)
+    bench.service.end_observing(ME, reason="drill", unseen=True)
+    bench.finish(bench.rotate())
+    assert bench.row().facts.current == frozenset({Gen(1 + LEAP + 1)})
